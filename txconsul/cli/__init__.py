@@ -1,0 +1,1 @@
+"""The command line, speaking to agents by HTTP only (layer 6)."""

@@ -1,0 +1,182 @@
+"""
+One hierarchy of errors: whose fault it is, and what the caller sees.
+
+L{RequestRefused} is the asker's, L{PeerMisbehaved} the other side's, L{Unavailable} nobody's (try again) and
+L{Corrupt} ours (stop). C{status} is the HTTP status, C{str(error)} the text that clients see.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadRequest",
+    "Conflict",
+    "Corrupt",
+    "DiskFailed",
+    "DiskFull",
+    "Forbidden",
+    "InternalError",
+    "LeadershipLost",
+    "MethodNotAllowed",
+    "NoLeader",
+    "NoPathToDatacenter",
+    "NotFound",
+    "NotReadyForConsistentReads",
+    "PeerMisbehaved",
+    "PermissionDenied",
+    "RequestRefused",
+    "TooLarge",
+    "TooManyRequests",
+    "TxconsulError",
+    "Unavailable",
+    "UnknownMethod",
+]
+
+
+class TxconsulError(Exception):
+    """The base of everything that this program raises on purpose."""
+
+    status = 500
+    text = "Internal error"
+
+    def __init__(self, text: str | None = None) -> None:
+        super().__init__(self.text if text is None else text)
+
+
+# ---- the asker's ----
+
+
+class RequestRefused(TxconsulError):
+    """The request cannot be served as it is; asking again will not help."""
+
+    status = 400
+    text = "Bad request"
+
+
+class BadRequest(RequestRefused):
+    """A parameter or a body cannot be understood."""
+
+
+class PermissionDenied(RequestRefused):
+    """The token may not do this."""
+
+    status = 403
+    text = "Permission denied"
+
+
+class Forbidden(RequestRefused):
+    """The configuration does not allow this, whoever asks."""
+
+    status = 403
+    text = "Forbidden"
+
+
+class NotFound(RequestRefused):
+    """What was named does not exist."""
+
+    status = 404
+    text = "Not found"
+
+
+class MethodNotAllowed(RequestRefused):
+    """The path is known, the HTTP method is not among its own; C{allowed} lists those."""
+
+    status = 405
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"method {method} not allowed")
+        self.allowed = allowed
+
+
+class Conflict(RequestRefused):
+    """The state is not what the request supposes."""
+
+    status = 409
+    text = "Conflict"
+
+
+class TooLarge(RequestRefused):
+    """The request is larger than a named limit."""
+
+    status = 413
+    text = "Request body too large"
+
+
+class TooManyRequests(RequestRefused):
+    """A limit on how often or how many was met."""
+
+    status = 429
+    text = "Your IP is issuing too many concurrent connections, please rate limit your calls"
+
+
+class InternalError(TxconsulError):
+    """
+    A request that Consul answers with status 500 though the asker could mend it; clients know these texts.
+    """
+
+
+# ---- nobody's: try again ----
+
+
+class Unavailable(TxconsulError):
+    """The request may succeed later, elsewhere or both."""
+
+
+class NoLeader(Unavailable):
+    """The group has no leader now. The request was not proposed."""
+
+    text = "No cluster leader"
+
+
+class LeadershipLost(Unavailable):
+    """The leader lost its place after it had proposed; whether the write happens is not known."""
+
+    text = "leadership lost while committing log"
+
+
+class NotReadyForConsistentReads(Unavailable):
+    """A new leader has not yet committed an entry of its own term."""
+
+    text = "Not ready to serve consistent reads"
+
+
+class NoPathToDatacenter(Unavailable):
+    """No server of the datacenter that was named is known."""
+
+    text = "No path to datacenter"
+
+
+class DiskFull(Unavailable):
+    """There is no room to make the write durable. Nothing was taken; reads go on."""
+
+    text = "no space left on device: the write was refused, reads go on"
+
+
+# ---- the other side's ----
+
+
+class PeerMisbehaved(TxconsulError):
+    """The other side broke the protocol."""
+
+
+# ---- ours: stop ----
+
+
+class Corrupt(TxconsulError):
+    """Bytes that we wrote, or were told to trust, are not what they must be."""
+
+    text = "corrupt data"
+
+
+class DiskFailed(Corrupt):
+    """The disk refused a write or a sync; what it holds is not known any more."""
+
+    text = "the disk failed"
+
+
+class UnknownMethod(RequestRefused):
+    """No endpoint has this name."""
+
+    status = 500
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"rpc: can't find method {method}")

@@ -1,0 +1,226 @@
+"""
+Every interface that a swap-in may provide.
+
+Read this second, after README. Each interface has one contract test, run over every provider. They are
+verified once, when the agent is assembled, never on a request's path.
+"""
+
+from __future__ import annotations
+
+from zope.interface import Attribute, Interface
+
+__all__ = [
+    "ICaller",
+    "ILogStore",
+    "INetwork",
+    "ISnapshotSink",
+    "ISnapshotStore",
+    "IStableStore",
+    "IStateMachine",
+]
+
+
+class INetwork(Interface):
+    """
+    Where connections come from and go to: the operating system's sockets, or a simulation.
+
+    Nothing above an INetwork knows which one runs.
+    """
+
+    clock = Attribute("An L{IReactorTime} whose C{seconds()} is monotonic.")
+
+    def listen(description, factory):
+        """
+        Accept connections.
+
+        @param description: a Twisted server endpoint string, such as C{tcp:8500:interface=127.0.0.1}, or
+            C{unix:PATH}.
+        @param factory: an L{IProtocolFactory}; each protocol is given an L{ITransport}.
+        @return: a Deferred firing with an L{IListeningPort}, or failing with
+            L{twisted.internet.error.CannotListenError}.
+        """
+
+    def connect(description, factory):
+        """
+        Open one connection.
+
+        @return: a Deferred firing with the protocol once it is connected.
+        """
+
+
+class ILogStore(Interface):
+    """
+    Durable Raft entries, numbered without gaps. Called from the reactor's thread only.
+
+    C{first} and C{last} are 0 while the log is empty.
+    """
+
+    first = Attribute("Index of the oldest entry kept.")
+    last = Attribute("Index of the newest entry taken, durable or not.")
+
+    def append(entries):
+        """
+        Take entries that follow the newest one. Not durable until L{sync} has fired.
+
+        @param entries: a list of L{txconsul.records.raft.Entry}, kept by reference. The first entry of an
+            empty log may have any index.
+        @raise GapInLog: the first index is not the newest plus one. Nothing was taken.
+        @raise DiskFull: there is no room. Nothing was taken; ask again when there is.
+        @raise DiskFailed: an earlier write or sync failed; the store refuses all work.
+        """
+
+    def sync():
+        """
+        Make everything appended before this call durable, in the log's own thread.
+
+        @return: a Deferred firing with the newest durable index. Calls may overlap and fire in order;
+            everything appended while a sync is under way goes down together with the next one. It fails
+            with L{DiskFull} (the entries not yet durable were dropped: C{last} has gone back) or
+            L{DiskFailed} (a failed fsync: the store refuses all work after that).
+        """
+
+    def entry(index):
+        """
+        One entry.
+
+        @raise KeyError: it is not kept (compacted away, or not there yet).
+        """
+
+    def entries(low, high, bytes_max):
+        """
+        The entries from C{low} up to and without C{high}: at least the first, then as many more as fit into
+        C{bytes_max} bytes of data.
+
+        @raise KeyError: C{low} is not kept.
+        """
+
+    def term(index):
+        """The term of one entry, without reading its data where that can be avoided. @raise KeyError: as entry."""
+
+    def truncate_after(index):
+        """
+        Forget every entry after C{index}: they conflict with the leader's. Durable with the next L{sync}.
+        """
+
+    def compact(index):
+        """Entries up to and with C{index} may go; whole segments are deleted when it suits. Cheap."""
+
+    def reset(index):
+        """
+        Forget everything; the next entry is C{index} plus one (a snapshot was installed). Durable with the next
+        L{sync}.
+        """
+
+    def close():
+        """
+        Finish what is under way and release files and the thread.
+
+        @return: a Deferred firing when all is released.
+        """
+
+
+class IStableStore(Interface):
+    """Term and vote: the two facts that a server must not forget (Raft 5.1, figure 2)."""
+
+    def load():
+        """
+        What was stored last.
+
+        @return: C{(term, vote)}; C{(0, "")} in a new store. C{vote} is a server's id.
+        @raise Corrupt: the record is damaged; the message names the file.
+        """
+
+    def store(term, vote):
+        """
+        Make term and vote durable before this returns (two small writes a year; nothing is gained by waiting for it
+        elsewhere).
+
+        @raise DiskFull: there is no room; the earlier record stands.
+        @raise DiskFailed: the sync failed.
+        """
+
+
+class ISnapshotSink(Interface):
+    """A snapshot being written. Either L{finish} or L{abort} is called, once."""
+
+    def write(data):
+        """Add bytes of the state. @raise DiskFull: L{abort} follows."""
+
+    def finish():
+        """
+        Make it durable and the newest; older ones beyond the number kept are deleted.
+
+        @return: a Deferred firing with its L{txconsul.records.snapshot.SnapshotMeta}; the sync is done in a thread.
+        """
+
+    def abort():
+        """Leave no trace."""
+
+
+class ISnapshotStore(Interface):
+    """Snapshots of the state machine, the newest first."""
+
+    def create(index, term, configuration, configuration_index):
+        """Begin one. @return: an L{ISnapshotSink}."""
+
+    def list():
+        """@return: a list of L{txconsul.records.snapshot.SnapshotMeta}, newest first, whole ones only."""
+
+    def open(id):
+        """
+        Read one.
+
+        @return: C{(meta, stream)}, where C{stream} is a binary file to read and close.
+        @raise KeyError: there is none of this id.
+        @raise Corrupt: its checksum, length or meta is wrong; the message names the file. The checksum is
+            verified before this returns.
+        """
+
+
+class IStateMachine(Interface):
+    """What a replicated log is applied to. It must be deterministic: the same entries, the same state."""
+
+    def apply(index, data, record):
+        """
+        Take one committed command.
+
+        @param data: the entry's bytes: type byte and body.
+        @param record: the decoded command where the caller has it (the leader, which proposed it), or None.
+        @return: the result for whoever proposed it. A result that is an exception instance is a refusal.
+        @raise Exception: anything raised stops the server rather than let it diverge.
+        """
+
+    def applied(index):
+        """A batch of entries ends here, the last of which was C{index}: wake whoever waits for what it touched."""
+
+    def freeze():
+        """
+        A consistent picture of now, taken at once and written later.
+
+        @return: an iterator of C{bytes} pieces, a few KiB to a few hundred each: the FSM stream of Consul's snapshots.
+        """
+
+    def restore(stream):
+        """
+        Replace the state by that of a snapshot.
+
+        @param stream: a binary file with the FSM stream.
+        @return: an iterator; each step does a bounded part of the work and yields the share done, from 0.0 to 1.0.
+            The new state is swapped in as a whole with the last step. Not finishing it leaves the old state.
+        @raise Corrupt: (from a step) the stream is damaged; the old state stands.
+        """
+
+
+class ICaller(Interface):
+    """Who takes requests: the door here, or the way to one elsewhere."""
+
+    def call(method, request, context):
+        """
+        Ask.
+
+        @param method: an endpoint's name, such as C{KVS.Get}.
+        @param request: the record which that endpoint declares.
+        @param context: a L{txconsul.records.query.Context}.
+        @return: the answer, or a Deferred of it where it must wait. It raises, or fails with, classes of
+            L{txconsul.errors} only.
+        """

@@ -1,0 +1,1 @@
+"""Little languages: configuration and filters (layer 0)."""

@@ -1,0 +1,1 @@
+"""Networks: where connections come from and go to (layer 2)."""

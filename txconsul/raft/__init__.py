@@ -1,0 +1,1 @@
+"""Consensus: the Raft algorithm as a pure core (layer 1)."""

@@ -1,0 +1,1 @@
+"""What is said: declarations of every record, without behaviour (layer 0)."""

@@ -1,0 +1,67 @@
+"""
+What requests and answers share: options of a read, facts about an answer.
+
+Source: Consul's documentation of consistency modes and blocking queries; the wire documents' QueryOptions
+and QueryMeta.
+"""
+
+from __future__ import annotations
+
+from txconsul.records.base import Duration, Record
+
+__all__ = ["DEFAULT", "Context", "QueryMeta", "QueryOptions"]
+
+
+class QueryOptions(Record, frozen=True):
+    """
+    How a read wants to be answered.
+
+    @ivar min_query_index: answer only once the answer's index is greater; 0 is at once.
+    @ivar max_query_time: how long to wait for that, in ns; 0 is the default.
+    @ivar max_stale_duration: with C{allow_stale}, how old the answer may be, in ns; 0 is no bound.
+    """
+
+    allow_stale: bool = False
+    require_consistent: bool = False
+    min_query_index: int = 0
+    max_query_time: Duration = 0
+    max_stale_duration: Duration = 0
+    use_cache: bool = False
+    must_revalidate: bool = False
+    max_age: Duration = 0
+    stale_if_error: Duration = 0
+    filter: str = ""
+
+
+#: A read that says nothing of its own.
+DEFAULT = QueryOptions()
+
+
+class QueryMeta(Record, frozen=True):
+    """
+    What is known about an answer.
+
+    @ivar index: the state's index that the answer shows; never 0.
+    @ivar last_contact: how long ago the answering server heard of its leader, in ns.
+    @ivar backend: 0 is a blocking query, 1 streaming.
+    """
+
+    index: int = 0
+    last_contact: Duration = 0
+    known_leader: bool = True
+    consistency_level: str = ""
+    not_modified: bool = False
+    backend: int = 0
+    results_filtered_by_acls: bool = False
+
+
+class Context(Record, frozen=True):
+    """
+    Who asks, beside what is asked.
+
+    @ivar token: the secret that the request bears; empty is anonymous.
+    @ivar source: where the request came from, for logs (C{host:port}, or a name of our own).
+    """
+
+    token: str = ""
+    source: str = ""

@@ -1,0 +1,1 @@
+"""Disks: log, term and vote, snapshots (layer 2)."""
