@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from txconsul.records.base import OMIT_JSON, OMIT_WIRE, TEXT, Record
+from txconsul.records.base import OMIT_JSON, OMIT_WIRE, TEXT, TIME, UINT, Record
 
 __all__ = ["Field", "Kind", "Shape", "fields_of"]
 
@@ -50,6 +50,8 @@ class Field(NamedTuple):
     omit_json: bool
     omit_wire: bool
     text: bool
+    time: bool
+    unsigned: bool
     default: Any
 
 
@@ -78,6 +80,8 @@ def fields_of(record: type[Record]) -> tuple[Field, ...]:
                 OMIT_JSON in remarks,
                 OMIT_WIRE in remarks,
                 TEXT in remarks,
+                TIME in remarks,
+                UINT in remarks,
                 default,
             )
         )

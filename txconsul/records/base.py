@@ -18,10 +18,13 @@ __all__ = [
     "OMIT_JSON",
     "OMIT_WIRE",
     "TEXT",
+    "TIME",
+    "UINT",
     "Duration",
     "Record",
     "Text",
     "Time",
+    "Uint",
     "wire_name",
 ]
 
@@ -53,9 +56,15 @@ OMIT_WIRE = _Mark("OMIT_WIRE")
 #: A C{bytes} field that JSON shows as text rather than as base64: keys, which need not be UTF-8.
 TEXT = _Mark("TEXT")
 
+#: A C{bytes} field holding Go's 15-byte time, which JSON shows as RFC 3339.
+TIME = _Mark("TIME")
+#: An C{int} field that Go declares as uint64: JSON input below zero or above its range is refused.
+UINT = _Mark("UINT")
+
 Text = Annotated[bytes, TEXT]
+Time = Annotated[bytes, TIME]
+Uint = Annotated[int, UINT]
 Duration = int
-Time = bytes
 
 
 def wire_name(field: str) -> str:

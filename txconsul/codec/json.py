@@ -1,0 +1,231 @@
+"""
+JSON as Go's clients and Consul's handlers write and read it.
+
+Writing: one function a record class is compiled from its declaration; nil is C{null}, an empty list C{[]},
+bytes are base64, fields marked C{OMIT_JSON} are left out while they are empty.
+
+Reading: names match whatever their case, unknown ones are ignored, C{null} leaves a field as it is, a value of
+another type is refused, and what follows the first value is ignored: the habits of Go's encoding/json.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from txconsul.codec.fields import Field, Kind, Shape, fields_of
+from txconsul.codec.gotime import format_time
+from txconsul.errors import BadRequest
+from txconsul.records.base import Record
+
+__all__ = ["BadJSON", "decode", "encode", "from_json", "indent", "parse", "to_json"]
+
+R = TypeVar("R", bound=Record)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder()
+
+_UINT_MAX = 2**64 - 1
+_INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+
+
+class BadJSON(BadRequest):
+    """The text is no JSON, or a value has another type than its field."""
+
+
+# ---- writing ----
+
+
+def encode(value: object) -> bytes:
+    """A record, or lists and maps of them, or plain values, as JSON."""
+    plain = _any_out(value)
+    try:
+        return _encoder.encode(plain)
+    except (UnicodeEncodeError, UnicodeDecodeError):  # text that is no UTF-8: Go writes U+FFFD
+        return _encoder.encode(_clean(plain))
+
+
+def indent(data: bytes) -> bytes:
+    """The same JSON, four spaces a level, as C{?pretty} asks."""
+    return msgspec.json.format(data, indent=4)
+
+
+@lru_cache(maxsize=None)
+def to_json(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
+    """The function from a record of this class to plain values for the encoder."""
+    names: dict[str, Any] = {"_any": _any_out, "_text": _show_text, "_time": format_time}
+    fields = fields_of(record)
+    always = ", ".join(f"{f.wire!r}: {_out(f, names)}" for f in fields if not f.omit_json)
+    lines = ["def f(r):", f"    d = {{{always}}}"]
+    for f in fields:
+        if f.omit_json:
+            lines.append(f"    if r.{f.attribute}: d[{f.wire!r}] = {_out(f, names)}")
+    exec("\n".join([*lines, "    return d"]), names)  # our own text, made from declarations only
+    compiled: Callable[[Any], dict[str, Any]] = names["f"]
+    return compiled
+
+
+def _out(field: Field, names: dict[str, Any]) -> str:
+    expression = f"r.{field.attribute}"
+    if field.text:
+        return f"_text({expression})"
+    if field.time:
+        return f"_time({expression})"
+    return _expression(field.shape, expression)
+
+
+def _expression(shape: Shape, expression: str) -> str:
+    if shape.kind in (Kind.SCALAR, Kind.BYTES):
+        return expression
+    if shape.kind in (Kind.LIST, Kind.MAP) and shape.of.kind is Kind.SCALAR:
+        return expression
+    return f"_any({expression})"
+
+
+def _any_out(value: Any) -> Any:
+    if isinstance(value, Record):
+        return to_json(type(value))(value)
+    if isinstance(value, list | tuple):
+        return [_any_out(one) for one in value]
+    if isinstance(value, dict):
+        return {_show_text(key) if type(key) is bytes else key: _any_out(one) for key, one in value.items()}
+    return value
+
+
+def _show_text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if isinstance(value, list | tuple):
+        return [_clean(one) for one in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(one) for key, one in value.items()}
+    return value
+
+
+# ---- reading ----
+
+
+def parse(data: bytes) -> Any:
+    """
+    The first JSON value of a text; what follows is ignored.
+
+    @raise BadJSON: there is none.
+    """
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        first = _first_value(data)
+        if first is not None:
+            return first[0]
+        if not data.strip():
+            raise BadJSON("EOF") from None
+        raise BadJSON(f"invalid JSON: {error}") from None
+
+
+def _first_value(data: bytes) -> tuple[Any] | None:
+    """The value that a text with something behind it begins with, in a tuple; None where there is none."""
+    import json  # the rare way: msgspec reads whole texts only
+
+    try:
+        text = data.decode("utf-8").lstrip(" \t\r\n")
+        value, end = json.JSONDecoder().raw_decode(text)
+        return (value,) if text[end:].strip() else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def decode(record: type[R], data: bytes) -> R:
+    """
+    A record from JSON.
+
+    @raise BadJSON: no JSON, or a value of another type than its field.
+    """
+    return from_json(record, parse(data))
+
+
+def from_json(record: type[R], value: Any, where: str = "") -> R:
+    """
+    A record from parsed JSON; C{null} is a record of defaults.
+
+    @raise BadJSON: a value has another type than its field; the text names the field.
+    """
+    if value is None:
+        return record()
+    if not isinstance(value, dict):
+        raise _mismatch(value, where or record.__name__, record.__name__)
+    table = _readers(record)
+    found: dict[str, Any] = {}
+    for name, one in value.items():
+        field = table.get(name) or table.get(name.lower())
+        if field is not None and one is not None:
+            found[field.attribute] = _in(field, field.shape, one, f"{where}.{field.wire}" if where else field.wire)
+    return record(**found)
+
+
+@lru_cache(maxsize=None)
+def _readers(record: type[Record]) -> dict[str, Field]:
+    table: dict[str, Field] = {}
+    for field in fields_of(record):
+        table.setdefault(field.wire.lower(), field)
+        table[field.wire] = field
+    return table
+
+
+def _in(field: Field, shape: Shape, value: Any, where: str) -> Any:
+    kind = shape.kind
+    if kind is Kind.ANY:
+        return value
+    if value is None:
+        return None if shape.optional else shape.of() if kind in (Kind.SCALAR, Kind.BYTES, Kind.RECORD) else None
+    if kind is Kind.SCALAR:
+        return _scalar(field, shape.of, value, where)
+    if kind is Kind.RECORD:
+        return from_json(shape.of, value, where)
+    if kind is Kind.BYTES:
+        return _bytes(field, value, where)
+    if kind is Kind.LIST:
+        if not isinstance(value, list):
+            raise _mismatch(value, where, "list")
+        return tuple([_in(field, shape.of, one, where) for one in value])
+    if not isinstance(value, dict):
+        raise _mismatch(value, where, "map")
+    return {name: _in(field, shape.of, one, f"{where}.{name}") for name, one in value.items()}
+
+
+def _scalar(field: Field, wanted: type, value: Any, where: str) -> Any:
+    if wanted is float and type(value) in (int, float):
+        return float(value)
+    if type(value) is not wanted:
+        raise _mismatch(value, where, wanted.__name__)
+    if wanted is int:
+        low, high = (0, _UINT_MAX) if field.unsigned else (_INT_MIN, _INT_MAX)
+        if not low <= value <= high:
+            raise BadJSON(f"json: cannot unmarshal number {value} into field {where}")
+    return value
+
+
+def _bytes(field: Field, value: Any, where: str) -> bytes:
+    if not isinstance(value, str):
+        raise _mismatch(value, where, "string")
+    if field.text:
+        return value.encode("utf-8", "surrogateescape")
+    try:
+        return base64.b64decode(value.replace("\r", "").replace("\n", ""), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadJSON(f"illegal base64 data in field {where}") from None
+
+
+_GO_NAMES = {bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+
+
+def _mismatch(value: Any, where: str, wanted: str) -> BadJSON:
+    return BadJSON(f"json: cannot unmarshal {_GO_NAMES.get(type(value), 'null')} into field {where} of type {wanted}")
