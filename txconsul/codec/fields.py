@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from txconsul.records.base import OMIT_JSON, OMIT_WIRE, TEXT, TIME, UINT, Record
+from txconsul.records.base import DURATION_TEXT, HIDE_JSON, OMIT_JSON, OMIT_WIRE, TEXT, TIME, UINT, Record
 
 __all__ = ["Field", "Kind", "Shape", "fields_of"]
 
@@ -52,6 +52,8 @@ class Field(NamedTuple):
     text: bool
     time: bool
     unsigned: bool
+    hide_json: bool
+    duration_text: bool
     default: Any
 
 
@@ -82,6 +84,8 @@ def fields_of(record: type[Record]) -> tuple[Field, ...]:
                 TEXT in remarks,
                 TIME in remarks,
                 UINT in remarks,
+                HIDE_JSON in remarks,
+                DURATION_TEXT in remarks,
                 default,
             )
         )

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from txconsul.codec.duration import BadDuration, format_duration, parse_duration
 from txconsul.codec.fields import Field, Kind, Shape, fields_of
 from txconsul.codec.gotime import format_time
 from txconsul.errors import BadRequest
@@ -58,13 +59,17 @@ def indent(data: bytes) -> bytes:
 @lru_cache(maxsize=None)
 def to_json(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
     """The function from a record of this class to plain values for the encoder."""
-    names: dict[str, Any] = {"_any": _any_out, "_text": _show_text, "_time": format_time}
-    fields = fields_of(record)
+    names: dict[str, Any] = {"_any": _any_out, "_text": _show_text, "_time": format_time, "_duration": format_duration}
+    fields = [f for f in fields_of(record) if not f.hide_json]
     always = ", ".join(f"{f.wire!r}: {_out(f, names)}" for f in fields if not f.omit_json)
     lines = ["def f(r):", f"    d = {{{always}}}"]
     for f in fields:
         if f.omit_json:
-            lines.append(f"    if r.{f.attribute}: d[{f.wire!r}] = {_out(f, names)}")
+            empty = f"r.{f.attribute}"
+            if f.shape.kind is Kind.RECORD and not f.shape.optional:
+                names[f"_zero_{f.attribute}"] = f.default
+                empty += f" != _zero_{f.attribute}"
+            lines.append(f"    if {empty}: d[{f.wire!r}] = {_out(f, names)}")
     exec("\n".join([*lines, "    return d"]), names)  # our own text, made from declarations only
     compiled: Callable[[Any], dict[str, Any]] = names["f"]
     return compiled
@@ -76,6 +81,8 @@ def _out(field: Field, names: dict[str, Any]) -> str:
         return f"_text({expression})"
     if field.time:
         return f"_time({expression})"
+    if field.duration_text:
+        return f"_duration({expression})"
     return _expression(field.shape, expression)
 
 
@@ -175,6 +182,8 @@ def from_json(record: type[R], value: Any, where: str = "") -> R:
 def _readers(record: type[Record]) -> dict[str, Field]:
     table: dict[str, Field] = {}
     for field in fields_of(record):
+        if field.hide_json:
+            continue
         table.setdefault(field.wire.lower(), field)
         table[field.wire] = field
     return table
@@ -204,6 +213,11 @@ def _in(field: Field, shape: Shape, value: Any, where: str) -> Any:
 def _scalar(field: Field, wanted: type, value: Any, where: str) -> Any:
     if wanted is float and type(value) in (int, float):
         return float(value)
+    if field.duration_text and isinstance(value, str):
+        try:
+            return parse_duration(value)
+        except BadDuration as error:
+            raise BadJSON(str(error)) from None
     if type(value) is not wanted:
         raise _mismatch(value, where, wanted.__name__)
     if wanted is int:

@@ -15,12 +15,15 @@ from typing import Annotated
 import msgspec
 
 __all__ = [
+    "DURATION_TEXT",
+    "HIDE_JSON",
     "OMIT_JSON",
     "OMIT_WIRE",
     "TEXT",
     "TIME",
     "UINT",
     "Duration",
+    "DurationText",
     "Record",
     "Text",
     "Time",
@@ -49,8 +52,13 @@ class _Mark:
         return self.name
 
 
-#: The field is left out of JSON while it is empty (Go's C{omitempty} in a json tag).
+#: The field is left out of JSON while it is empty (Go's C{omitempty} in a json tag). A record, which Go never
+#: leaves out, is left out while it equals its default.
 OMIT_JSON = _Mark("OMIT_JSON")
+#: The field never stands in JSON and is not read from it (Go's C{json:"-"}).
+HIDE_JSON = _Mark("HIDE_JSON")
+#: An C{int} field of nanoseconds that JSON shows as a Go duration and reads as either.
+DURATION_TEXT = _Mark("DURATION_TEXT")
 #: The field is left out of msgpack while it is empty.
 OMIT_WIRE = _Mark("OMIT_WIRE")
 #: A C{bytes} field that JSON shows as text rather than as base64: keys, which need not be UTF-8.
@@ -65,6 +73,7 @@ Text = Annotated[bytes, TEXT]
 Time = Annotated[bytes, TIME]
 Uint = Annotated[int, UINT]
 Duration = int
+DurationText = Annotated[int, DURATION_TEXT]
 
 
 def wire_name(field: str) -> str:
@@ -79,4 +88,3 @@ def wire_name(field: str) -> str:
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, rename=wire_name):
     """The base of everything that is said, stored or sent."""
-

@@ -1,0 +1,67 @@
+"""
+The replicated state: tables, the parts that read and change them, and who waits for what.
+
+Rule 1: it changes only by applying committed commands (L{txconsul.state.commands}) or by taking another store over.
+Rule 2: nothing here knows the time, does I/O, or draws lots: the same commands give the same state everywhere.
+"""
+
+from __future__ import annotations
+
+from txconsul.state.kv import KV
+from txconsul.state.tables import Tables
+from txconsul.state.watches import Key, Watches
+
+__all__ = ["Store"]
+
+
+class Store:
+    """
+    One server's copy of the state. Its parts are replaced when another store is taken over: look them up each time.
+
+    @ivar kv: the L{KV} part.
+    @ivar watches: who waits; survives a restore.
+    """
+
+    def __init__(self) -> None:
+        self.watches = Watches()
+        self._take(Tables())
+
+    def _take(self, tables: Tables) -> None:
+        self.tables = tables
+        self.kv = KV(tables)
+
+    @property
+    def index(self) -> int:
+        """The highest index of any table; 0 while nothing was written."""
+        return max(self.tables.indexes.rows.values(), default=0)
+
+    def applied(self) -> None:
+        """A batch of commands ends: wake whoever waits for what it touched."""
+        journal = self.tables.journal
+        if self.watches:
+            touched: set[Key] = set()
+            for table, key, before, after in journal:
+                if table.touches is not None:
+                    touched.update(table.touches(key, before, after))
+            journal.clear()
+            if touched:
+                self.watches.wake(touched)
+        else:
+            journal.clear()
+
+    def take_lock_delays(self) -> list[tuple[bytes, int]]:
+        """
+        The keys that lost their holder since the last call, with the time, in ns, for which their locks are to stay
+        free. Whoever has a clock keeps it; the delay is not replicated.
+        """
+        delays = self.tables.lock_delays
+        taken = delays[:]
+        delays.clear()
+        return taken
+
+    def adopt(self, other: Store) -> None:
+        """
+        Become what C{other} is; it must not be used any more. Everybody who waits is woken.
+        """
+        self._take(other.tables)
+        self.watches.wake_all()

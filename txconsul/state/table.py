@@ -1,0 +1,140 @@
+"""
+Tables of immutable rows, with what follows from a change: secondary indexes, order, the journal.
+
+A table changes through L{Table.put} and L{Table.remove} only. Each appends to the journal that all tables of a
+store share; from it a refused command is undone and the touched watch keys are derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Generic, TypeVar
+
+from txconsul.state.ordered import OrderedKeys
+from txconsul.state.watches import Key
+
+__all__ = ["Change", "Index", "Journal", "Table"]
+
+K = TypeVar("K", bound=Hashable)
+R = TypeVar("R")
+
+#: C{(table, key, before, after)}: rows, or None where there was or is none.
+Change = tuple["Table[Any, Any]", Any, Any, Any]
+Journal = list[Change]
+
+_NONE: dict[Any, None] = {}
+
+
+class Index(Generic[K, R]):
+    """
+    A secondary index: which rows have a name in common.
+
+    @param names: the names of a row, none for a row that the index leaves out.
+    """
+
+    __slots__ = ("_names", "_rows")
+
+    def __init__(self, names: Callable[[R], tuple[Hashable, ...]]) -> None:
+        self._names = names
+        self._rows: dict[Hashable, dict[K, None]] = {}
+
+    def keys(self, name: Hashable) -> list[K]:
+        """The primary keys of the rows that have this name, in their order."""
+        return sorted(self._rows.get(name, _NONE))  # type: ignore[type-var]
+
+    def names(self) -> Iterable[Hashable]:
+        """Every name that a row has."""
+        return self._rows.keys()
+
+    def __contains__(self, name: Hashable) -> bool:
+        return name in self._rows
+
+    def count(self, name: Hashable) -> int:
+        """How many rows have this name."""
+        return len(self._rows.get(name, _NONE))
+
+    def move(self, key: K, before: R | None, after: R | None) -> None:
+        """A row changed."""
+        old = () if before is None else self._names(before)
+        new = () if after is None else self._names(after)
+        if old == new:
+            return
+        rows = self._rows
+        for name in old:
+            if name not in new:
+                held = rows[name]
+                del held[key]
+                if not held:
+                    del rows[name]
+        for name in new:
+            if name not in old:
+                rows.setdefault(name, {})[key] = None
+
+
+class Table(Generic[K, R]):
+    """
+    Rows by their primary key.
+
+    @ivar rows: read it freely; it is changed here only.
+    @ivar ordered: the keys in order, where prefixes are asked of this table.
+    @param touches: the watch keys that a change touches.
+    """
+
+    __slots__ = ("_indexes", "_journal", "name", "ordered", "rows", "touches")
+
+    def __init__(
+        self,
+        name: str,
+        journal: Journal,
+        *,
+        indexes: tuple[Index[K, R], ...] = (),
+        ordered: bool = False,
+        touches: Callable[[K, R | None, R | None], Iterable[Key]] | None = None,
+    ) -> None:
+        self.name = name
+        self.rows: dict[K, R] = {}
+        self.ordered = OrderedKeys() if ordered else None
+        self.touches = touches
+        self._indexes = indexes
+        self._journal = journal
+
+    def put(self, key: K, row: R) -> None:
+        """Insert a row, or replace the one of this key."""
+        rows = self.rows
+        before = rows.get(key)
+        rows[key] = row
+        if before is None and self.ordered is not None:
+            self.ordered.add(key)  # type: ignore[arg-type]
+        for index in self._indexes:
+            index.move(key, before, row)
+        self._journal.append((self, key, before, row))
+
+    def remove(self, key: K) -> None:
+        """Delete the row of this key, which must be there."""
+        before = self.rows.pop(key)
+        if self.ordered is not None:
+            self.ordered.discard(key)  # type: ignore[arg-type]
+        for index in self._indexes:
+            index.move(key, before, None)
+        self._journal.append((self, key, before, None))
+
+    def undo(self, key: K, before: R | None, after: R | None) -> None:
+        """Take a change back that the journal has forgotten."""
+        if before is None:
+            del self.rows[key]
+            if self.ordered is not None:
+                self.ordered.discard(key)  # type: ignore[arg-type]
+        else:
+            self.rows[key] = before
+            if after is None and self.ordered is not None:
+                self.ordered.add(key)  # type: ignore[arg-type]
+        for index in self._indexes:
+            index.move(key, after, before)
+
+    def reindex(self) -> None:
+        """C{rows} was filled directly, by a restore: build order and indexes in one go."""
+        if self.ordered is not None:
+            self.ordered = OrderedKeys(sorted(self.rows))  # type: ignore[type-var, arg-type]
+        for index in self._indexes:
+            for key, row in self.rows.items():
+                index.move(key, None, row)
