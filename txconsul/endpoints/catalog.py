@@ -1,0 +1,203 @@
+"""
+Catalog and Health: nodes, services and checks.
+
+A first slice: what sessions hang on, and what shows a server to its clients. Filters come with the filter language.
+
+Source: Consul's documentation of the catalog and health HTTP APIs; the wire documents' Catalog and Health methods.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from txconsul.endpoints.authorizing import Authorizer
+from txconsul.endpoints.leading import Leading
+from txconsul.endpoints.registry import Decided, read, server, write
+from txconsul.endpoints.site import Site
+from txconsul.errors import InvalidRequest
+from txconsul.records.catalog import DeregisterRequest, HealthCheck, NodeService, RegisterRequest
+from txconsul.records.command import Command
+from txconsul.records.queries import (
+    ChecksInStateRequest,
+    DCSpecificRequest,
+    NodeSpecificRequest,
+    ServiceSpecificRequest,
+)
+from txconsul.state.store import Store
+from txconsul.state.watches import node as node_key
+from txconsul.state.watches import service as service_key
+from txconsul.state.watches import table
+
+__all__ = ["prepare_check", "prepare_node", "prepare_service"]
+
+#: The service of the servers themselves, which every agent may register.
+CONSUL_SERVICE = "consul"
+_ANY_ADDRESSES = frozenset({"0.0.0.0", "::", "[::]"})
+_UUID_TEXT = 36
+
+
+# ---- before a write ----
+
+
+def prepare_node(name: str, node_id: str) -> None:
+    """@raise InvalidRequest: the node has no name, or an id that is no UUID."""
+    if not name:
+        raise InvalidRequest("Must provide node")
+    if node_id:
+        if len(node_id) != _UUID_TEXT:
+            raise InvalidRequest("Bad node ID: uuid string is wrong length")
+        try:
+            UUID(node_id)
+        except ValueError:
+            raise InvalidRequest("Bad node ID: uuid is improperly formatted") from None
+
+
+def prepare_service(service: NodeService, authorizer: Authorizer) -> NodeService:
+    """
+    A service made complete: without an id, its name is its id.
+
+    @raise InvalidRequest: it has no name, or an address that no client could reach.
+    """
+    if not service.service:
+        if not service.id:
+            raise InvalidRequest("Must provide service name (Service.Service)")
+        raise InvalidRequest("Must provide service name (Service.Service) when service ID is provided")
+    if service.address in _ANY_ADDRESSES:
+        raise InvalidRequest("Invalid service address")
+    if service.service != CONSUL_SERVICE:
+        authorizer.require_service_write(service.service)
+    return service if service.id else msgspec.structs.replace(service, id=service.service)
+
+
+def prepare_check(check: HealthCheck, node: str) -> HealthCheck:
+    """A check made complete: without an id, its name is its id; without a node, it is the request's."""
+    changed: dict[str, str] = {}
+    if not check.check_id and check.name:
+        changed["check_id"] = check.name
+    if not check.node:
+        changed["node"] = node
+    return msgspec.structs.replace(check, **changed) if changed else check
+
+
+@write("Catalog.Register", RegisterRequest, Command.REGISTER)
+def register(store: Store, request: RegisterRequest, authorizer: Authorizer, leading: Leading) -> RegisterRequest:
+    """Say that a node, a service on it, or checks of them exist; None."""
+    prepare_node(request.node, request.id)
+    if not request.address and not request.skip_node_update:
+        raise InvalidRequest("Must provide address if SkipNodeUpdate is not set")
+    authorizer.require_node_write(request.node)
+    service = None if request.service is None else prepare_service(request.service, authorizer)
+    given = request.checks or ()
+    if request.check is not None:
+        given = (*given, request.check)
+    checks = tuple([prepare_check(one, request.node) for one in given if one is not None])
+    _vet_checks(store, request.node, service, checks)
+    return msgspec.structs.replace(request, service=service, check=None, checks=checks or None, token="")
+
+
+def _vet_checks(store: Store, node: str, service: NodeService | None, checks: tuple[HealthCheck, ...]) -> None:
+    """@raise InvalidRequest: a check is of another node, or of a service that the node does not have."""
+    for check in checks:
+        if check.node.lower() != node.lower():
+            raise InvalidRequest(
+                f"Node '{check.node}' for check '{check.check_id}' doesn't match register request node '{node}'"
+            )
+        own = service is not None and service.id == check.service_id
+        if check.service_id and not own and not store.catalog.has_service(node, check.service_id):
+            raise InvalidRequest(f"Unknown service ID '{check.service_id}' for check ID '{check.check_id}'")
+
+
+@write("Catalog.Deregister", DeregisterRequest, Command.DEREGISTER)
+def deregister(
+    store: Store, request: DeregisterRequest, authorizer: Authorizer, leading: Leading
+) -> DeregisterRequest | Decided:
+    """Forget a check, a service with its checks, or a node with all that it has; None."""
+    if not request.node:
+        raise InvalidRequest("Must provide node")
+    authorizer.require_node_write(request.node)
+    return msgspec.structs.replace(request, token="")
+
+
+# ---- reading ----
+
+
+def _unfiltered(request: Any) -> None:
+    """@raise InvalidRequest: a filter was given, which this release does not know: answering all would mislead."""
+    if request.options.filter:
+        raise InvalidRequest("filter expressions are not supported by this release of txconsul")
+
+
+@server("Catalog.ListDatacenters", DCSpecificRequest)
+def datacenters(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> list[str]:
+    """The names of all known datacenters."""
+    return [site.me.datacenter]
+
+
+@read("Catalog.ListNodes", DCSpecificRequest, lambda request: (table("nodes"),))
+def nodes(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
+    """All nodes, or those with certain metadata."""
+    _unfiltered(request)
+    index, found = store.catalog.nodes()
+    wanted = request.node_meta_filters
+    if wanted:
+        found = [one for one in found if _has_meta(one.meta, wanted)]
+    return index, found
+
+
+def _has_meta(meta: dict[str, str] | None, wanted: dict[str, str]) -> bool:
+    return meta is not None and all(meta.get(name) == value for name, value in wanted.items())
+
+
+@read("Catalog.ListServices", DCSpecificRequest, lambda request: (table("services"), table("nodes")))
+def services(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
+    """The names of all services, with all tags of their instances."""
+    _unfiltered(request)
+    return store.catalog.services()
+
+
+@read("Catalog.NodeServices", NodeSpecificRequest, lambda request: (node_key(request.node),))
+def node_services(store: Store, request: NodeSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
+    """C{(node, services)}, or None where there is no such node."""
+    _unfiltered(request)
+    return store.catalog.node_services(request.node)
+
+
+@read("Catalog.ServiceNodes", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
+def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
+    """The instances of a service, each with its node."""
+    _unfiltered(request)
+    return store.catalog.service_nodes(request.service_name, request.service_tags)
+
+
+@read("Health.NodeChecks", NodeSpecificRequest, lambda request: (node_key(request.node),))
+def node_checks(store: Store, request: NodeSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
+    """The checks of a node and of its services."""
+    _unfiltered(request)
+    return store.catalog.node_checks(request.node)
+
+
+@read("Health.ServiceChecks", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
+def service_checks(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
+    """The checks of a service's instances."""
+    _unfiltered(request)
+    return store.catalog.service_checks(request.service_name)
+
+
+@read("Health.ChecksInState", ChecksInStateRequest, lambda request: (table("checks"),))
+def checks_in_state(store: Store, request: ChecksInStateRequest, authorizer: Authorizer) -> tuple[int, Any]:
+    """All checks of one status, or of any."""
+    _unfiltered(request)
+    return store.catalog.checks_in_state(request.state)
+
+
+@read("Health.ServiceNodes", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
+def health_service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
+    """The instances of a service, each with its node and the checks of both."""
+    _unfiltered(request)
+    index, found = store.catalog.check_service_nodes(request.service_name, request.service_tags)
+    if request.must_be_passing:
+        found = [one for one in found if all(check.status == "passing" for check in one.checks or ())]
+    return index, found

@@ -1,0 +1,146 @@
+"""
+The one door: every request, wherever it came from, is asked here.
+
+place -> token -> read or write -> what is known of the answer. Consistency modes, blocking, waiting for a leader and
+the encoding of commands are here and nowhere else. What can be answered now is returned; only what must wait is a
+Deferred.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txconsul.codec.gomsgpack import encode
+from txconsul.endpoints.authorizing import ALLOW_ALL, Authorizer
+from txconsul.endpoints.blocking import Blocked
+from txconsul.endpoints.placing import Place, place
+from txconsul.endpoints.registry import METHODS, Decided, Read, ServerMethod, Write
+from txconsul.endpoints.site import Site
+from txconsul.errors import NoLeader, NoPathToDatacenter, RequestRefused, UnknownMethod
+from txconsul.interfaces import ICaller
+from txconsul.records.query import Context
+
+__all__ = ["Door"]
+
+
+@implementer(ICaller)
+class Door:
+    """
+    The door of one server.
+
+    @ivar asked: how often each method was asked, for metrics.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._waiting: list[Deferred[None]] = []
+        self.asked: dict[str, int] = dict.fromkeys(METHODS, 0)
+
+    def authorizer(self, token: str) -> Authorizer:
+        """What the bearer of a token may do."""
+        return ALLOW_ALL
+
+    def call(self, method: str, request: Any, context: Context) -> Any:
+        """
+        Ask; see L{ICaller}.
+
+        @return: for a read, an L{Answer}; for others, their value; or a Deferred of it.
+        """
+        endpoint = METHODS.get(method)
+        if endpoint is None:
+            raise UnknownMethod(method)
+        self.asked[method] += 1
+        return self._place(endpoint, request, context, None)
+
+    def leader_changed(self) -> None:
+        """Whoever waits for a leader may try again. The site's C{me} says the new truth already."""
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(None)
+
+    # ---- placing ----
+
+    def _place(self, endpoint: Read | Write | ServerMethod, request: Any, context: Context, until: float | None) -> Any:
+        stale = endpoint.rule is Read.rule and request.options.allow_stale
+        where = place(endpoint.rule, request.datacenter, stale, self.site.me)
+        if where is Place.HERE:
+            if type(endpoint) is Read:
+                return self._read(endpoint, request, self.authorizer(context.token))
+            if type(endpoint) is Write:
+                return self._write(endpoint, request, context, until)
+            return endpoint.function(self.site, request, self.authorizer(context.token))
+        if where is Place.DATACENTER:
+            raise NoPathToDatacenter()
+        # A leader elsewhere needs a link between servers, which this server does not have: it waits for its own turn.
+        return self._hold(endpoint, request, context, until)
+
+    def _hold(self, endpoint: Read | Write | ServerMethod, request: Any, context: Context, until: float | None) -> Any:
+        """Try again when a leader is known, until the deadline."""
+        clock = self.site.clock
+        now = clock.seconds()
+        until = now + self.site.hold_timeout if until is None else until
+        if now >= until:
+            raise NoLeader()
+        led: Deferred[None] = Deferred(lambda d: self._waiting.remove(d) if d in self._waiting else None)
+        self._waiting.append(led)
+        timer = clock.callLater(until - now, led.cancel)
+
+        def woken(_: object) -> Any:
+            if timer.active():
+                timer.cancel()
+            return self._place(endpoint, request, context, until)
+
+        def given_up(failure: Failure) -> Any:
+            if timer.active():
+                timer.cancel()
+                return failure  # whoever asked has gone
+            raise NoLeader()
+
+        answer: Deferred[Any] = led.addCallbacks(woken, given_up)  # type: ignore[assignment]
+        return answer
+
+    # ---- reading ----
+
+    def _read(self, endpoint: Read, request: Any, authorizer: Authorizer) -> Any:
+        options = request.options
+        consensus = self.site.consensus
+        if options.require_consistent or not (options.allow_stale or consensus.lease_valid()):
+            waiting = consensus.verify()
+            if waiting is not None:
+                return waiting.addCallback(lambda _: self._evaluate(endpoint, request, authorizer))
+        return self._evaluate(endpoint, request, authorizer)
+
+    def _evaluate(self, endpoint: Read, request: Any, authorizer: Authorizer) -> Any:
+        site = self.site
+        index, value = endpoint.function(site.store, request, authorizer)
+        if 0 < request.options.min_query_index >= index:
+            absent = endpoint.absent is not None and endpoint.absent(value)
+            return Blocked(site, endpoint, request, authorizer, absent).done
+        return site.answer(index, value)
+
+    # ---- writing ----
+
+    def _write(self, endpoint: Write, request: Any, context: Context, until: float | None) -> Any:
+        site = self.site
+        prepared = endpoint.function(site.store, request, self.authorizer(context.token), site.leading)
+        if type(prepared) is Decided:
+            return prepared.value
+        done = site.consensus.propose(bytes((endpoint.command,)) + encode(prepared), prepared)
+        if endpoint.after is not None:
+            after = endpoint.after
+            done.addCallback(lambda result: after(prepared, result, site.leading))
+        done.addErrback(self._not_written, endpoint, request, context, until)
+        return done
+
+    def _not_written(
+        self, failure: Failure, endpoint: Write, request: Any, context: Context, until: float | None
+    ) -> Any:
+        if failure.check(NoLeader):  # it was not even proposed, so that asking again is safe
+            return self._hold(endpoint, request, context, until)
+        if endpoint.refused is not None and failure.check(RequestRefused):
+            raise endpoint.refused(failure.value)
+        return failure

@@ -1,0 +1,142 @@
+"""
+The table of all methods: each a function with the record that it takes, declared by a decorator.
+
+C{@read} is a pure function of the state; blocking, staleness, consistency and metadata are written once, at the
+door. C{@write} refuses or completes a request before it is proposed. C{@server} may wait and concerns the
+server that is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from txconsul.endpoints.placing import Rule
+from txconsul.errors import TxconsulError
+from txconsul.records.base import Record
+from txconsul.records.command import Command
+
+if TYPE_CHECKING:
+    from txconsul.endpoints.authorizing import Authorizer
+    from txconsul.endpoints.leading import Leading
+    from txconsul.state.store import Store
+
+__all__ = ["METHODS", "Answer", "Decided", "Read", "ServerMethod", "Write", "read", "server", "write"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Answer(NamedTuple):
+    """
+    What a read found.
+
+    @ivar index: the state's index that the value shows.
+    @ivar last_contact: how long ago the answering server heard of its leader, in seconds.
+    """
+
+    index: int
+    value: Any
+    last_contact: float = 0.0
+    known_leader: bool = True
+
+
+class Decided(NamedTuple):
+    """A write that is answered without being proposed."""
+
+    value: Any
+
+
+class Read(NamedTuple):
+    """
+    @ivar function: C{(store, request, authorizer) -> (index, value)}.
+    @ivar watch: C{request -> keys}: what touches the answer.
+    @ivar absent: whether a value says that there is nothing. A blocking query which saw nothing twice goes on
+        waiting though the index moved, as Consul's does.
+    """
+
+    name: str
+    request: type[Record]
+    function: Callable[[Store, Any, Authorizer], tuple[int, Any]]
+    watch: Callable[[Any], Iterable[Hashable]]
+    absent: Callable[[Any], bool] | None
+
+    rule = Rule.READ
+
+
+class Write(NamedTuple):
+    """
+    @ivar function: C{(store, request, authorizer, leading) -> request | Decided}; it may raise.
+    @ivar after: C{(request, result, leading) -> value}: what the asker is told, once it is committed.
+    @ivar refused: the words for a refusal by the state, once it is committed.
+    """
+
+    name: str
+    request: type[Record]
+    command: Command
+    function: Callable[[Store, Any, Authorizer, Leading], Any]
+    after: Callable[[Any, Any, Leading], Any] | None
+    refused: Callable[[TxconsulError], TxconsulError] | None
+
+    rule = Rule.WRITE
+
+
+class ServerMethod(NamedTuple):
+    """
+    @ivar function: C{(site, request, authorizer) -> value | Deferred}, where C{site} is the door's L{Site}.
+    """
+
+    name: str
+    request: type[Record]
+    function: Callable[[Any, Any, Authorizer], Any]
+    rule: Rule
+
+
+#: Every method by its name.
+METHODS: dict[str, Read | Write | ServerMethod] = {}
+
+
+def _add(method: Read | Write | ServerMethod) -> None:
+    if method.name in METHODS:
+        raise ValueError(f"two methods are named {method.name}")
+    METHODS[method.name] = method
+
+
+def read(
+    name: str,
+    request: type[Record],
+    watch: Callable[[Any], Iterable[Hashable]],
+    absent: Callable[[Any], bool] | None = None,
+) -> Callable[[F], F]:
+    """Declare a read; see L{Read}."""
+
+    def declare(function: F) -> F:
+        _add(Read(name, request, function, watch, absent))
+        return function
+
+    return declare
+
+
+def write(
+    name: str,
+    request: type[Record],
+    command: Command,
+    after: Callable[[Any, Any, Leading], Any] | None = None,
+    refused: Callable[[TxconsulError], TxconsulError] | None = None,
+) -> Callable[[F], F]:
+    """Declare a write; see L{Write}."""
+
+    def declare(function: F) -> F:
+        _add(Write(name, request, command, function, after, refused))
+        return function
+
+    return declare
+
+
+def server(name: str, request: type[Record], rule: Rule = Rule.SERVER) -> Callable[[F], F]:
+    """Declare a method of a server; with L{Rule.WRITE}, of the leader."""
+
+    def declare(function: F) -> F:
+        _add(ServerMethod(name, request, function, rule))
+        return function
+
+    return declare

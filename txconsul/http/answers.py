@@ -1,0 +1,109 @@
+"""
+Answers: what is known of them as headers, their values as bodies, errors as text.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from txconsul.codec import json
+from txconsul.errors import MethodNotAllowed, TxconsulError
+from txconsul.http.connection import Response
+from txconsul.http.parameters import Redirected
+
+if TYPE_CHECKING:
+    from txconsul.endpoints.registry import Answer
+    from txconsul.http.settings import HTTPSettings
+
+__all__ = ["JSON", "accepts_gzip", "compress", "empty", "failure", "json_value", "meta_head", "options", "plain", "value"]
+
+JSON = b"Content-Type: application/json\r\n"
+PLAIN = b"Content-Type: text/plain; charset=utf-8\r\n"
+
+#: Bodies below this are not worth compressing: with their headers they fit into one packet anyway.
+GZIP_BYTES_MIN = 1400
+#: zlib's own default, and Go's.
+GZIP_LEVEL = 6
+#: zlib's word for "with gzip's header and trailer".
+_GZIP_WINDOW = 31
+
+_META = (
+    b"X-Consul-Index: %d\r\nX-Consul-Knownleader: %b\r\nX-Consul-Lastcontact: %d\r\n"
+    b"X-Consul-Query-Backend: blocking-query\r\n"
+)
+#: What is told of an answer that never came: Go writes the zero values, and an index of 0 as 1.
+NO_META = _META % (1, b"false", 0)
+
+
+def meta_head(answer: Answer) -> bytes:
+    """The header lines that tell of a read's answer."""
+    known = b"true" if answer.known_leader else b"false"
+    return _META % (answer.index, known, int(answer.last_contact * 1000))
+
+
+def json_value(settings: HTTPSettings, body: Any, pretty: bool, head: bytes = b"") -> Response:
+    """A value as JSON."""
+    data = json.encode(body)
+    if pretty:
+        data = json.indent(data) + b"\n"
+    elif settings.always_pretty:
+        data = json.indent(data)
+    return Response(200, settings.common_head + head + JSON, data)
+
+
+def value(settings: HTTPSettings, data: bytes, head: bytes) -> Response:
+    """Bytes that are rendered already; C{head} names their type."""
+    return Response(200, settings.common_head + head, data)
+
+
+def plain(settings: HTTPSettings, status: int, text: str, head: bytes = b"") -> Response:
+    """A text."""
+    return Response(status, settings.common_head + head + PLAIN, text.encode("utf-8", "replace"))
+
+
+def empty(settings: HTTPSettings, status: int, head: bytes = b"") -> Response:
+    """No body, and nothing said of its type."""
+    return Response(status, settings.common_head + head, b"")
+
+
+def options(settings: HTTPSettings, allowed: tuple[str, ...]) -> Response:
+    """The methods that a path knows."""
+    return Response(200, settings.common_head + b"Allow: %b\r\n" % ",".join(allowed).encode() + JSON, b"")
+
+
+def failure(settings: HTTPSettings, error: TxconsulError, head: bytes = b"") -> Response:
+    """An error as clients see it."""
+    if isinstance(error, MethodNotAllowed):
+        head += b"Allow: %b\r\n" % ",".join(error.allowed).encode()
+    elif isinstance(error, Redirected):
+        head += b"Location: %b\r\n" % error.location
+    text = str(error)
+    if not text:
+        return empty(settings, error.status, head + PLAIN if error.status >= 500 else head)
+    return plain(settings, error.status, text, head)
+
+
+_GZIP_Q = re.compile(rb"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=([0-9.]+))?\s*(?:,|$)")
+
+
+def accepts_gzip(header: bytes) -> bool:
+    """Does an Accept-Encoding header want gzip?"""
+    match = _GZIP_Q.search(header.lower())
+    if match is None:
+        return False
+    try:
+        return match[1] is None or float(match[1]) > 0
+    except ValueError:
+        return False
+
+
+def compress(response: Response) -> Response:
+    """The same answer compressed, if that is worth it."""
+    body = response.body
+    if type(body) is not bytes or len(body) < GZIP_BYTES_MIN or b"Content-Encoding:" in response.head:
+        return response
+    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    data = packer.compress(body) + packer.flush()
+    return Response(response.status, response.head + b"Content-Encoding: gzip\r\n", data)

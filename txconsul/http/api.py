@@ -1,0 +1,188 @@
+"""
+The HTTP API: one request in, one answer out.
+
+Routing, the checks that every path shares (blocked endpoints, methods, who may write), tokens, compression, and errors as
+clients see them. What a path does is in its row of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txconsul.errors import Forbidden, MethodNotAllowed, NotFound, TxconsulError
+from txconsul.http.answers import JSON, NO_META, accepts_gzip, compress, failure, options
+from txconsul.http.connection import Response
+from txconsul.http.parameters import Target, parse_target
+from txconsul.http.parser import Request
+from txconsul.http.routes import Action, Call, Route
+from txconsul.http.settings import HTTPSettings
+from txconsul.interfaces import ICaller
+from txconsul.records.query import Context
+
+__all__ = ["API"]
+
+#: Targets kept resolved, and the longest that is kept: what clients repeat is short, and the rest must not fill the memory.
+TARGETS_KEPT = 4096
+TARGET_BYTES_KEPT = 512
+
+_READING = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+_ANONYMOUS = Context()
+
+_NOT_API = (
+    "Invalid URL path: if attempting to use the HTTP API, ensure the path starts with '/v1/'\n",
+    "Invalid URL path: not a recognized HTTP API endpoint\n",
+)
+
+
+class NotAPath(NotFound):
+    """No row of the table has this path."""
+
+
+class API:
+    """
+    The application of an HTTP listener.
+
+    @ivar agent: what agent endpoints speak of; see L{txconsul.http.routes_agent}.
+    """
+
+    replace = staticmethod(msgspec.structs.replace)
+
+    _log = Logger("txconsul.http")
+
+    def __init__(self, door: ICaller, settings: HTTPSettings, routes: Iterable[Route], agent: Any) -> None:
+        self.door = door
+        self.settings = settings
+        self.agent = agent
+        self._exact: dict[bytes, Route] = {}
+        self._prefixes: dict[bytes, Route] = {}
+        for route in routes:
+            (self._prefixes if route.path.endswith(b"/") and route.path != b"/" else self._exact)[route.path] = route
+        self.yes = Response(200, settings.common_head + JSON, b"true")
+        self._kept = lru_cache(TARGETS_KEPT)(self._resolve)
+
+    def __call__(self, request: Request) -> Response | Deferred[Response]:
+        """Answer a request; the answer, or a Deferred of it, is always a L{Response}."""
+        call = None
+        try:
+            target = request.target
+            resolve = self._kept if len(target) <= TARGET_BYTES_KEPT else self._resolve
+            call = resolve(request.method, target)
+            if type(call) is Response:
+                return call
+            if self.settings.write_networks and request.method not in _READING:
+                self._check_writer(request)
+            call.action.tenancy.check_headers(request)
+            response = call.action.serve(self, call, request)
+        except TxconsulError as error:
+            return self._refuse(error, call, request)
+        except Exception:
+            return self._broken(Failure(), request)
+        if type(response) is Deferred:
+            response.addErrback(self._failed, call, request)
+            if request.header(b"accept-encoding"):
+                response.addCallback(self._compress, request)
+            return response
+        return self._compress(response, request)
+
+    # ---- what rows use ----
+
+    def context(self, call: Call, request: Request) -> Context:
+        """Who asks: the token in the query, or in a header."""
+        token = call.token
+        if not token:
+            header = request.header(b"x-consul-token")
+            if header:
+                token = header.decode("latin-1")
+            elif request.header(b"authorization"):
+                token = _bearer(request.header(b"authorization"))
+        return Context(token=token) if token else _ANONYMOUS
+
+    # ---- routing ----
+
+    def _resolve(self, verb: bytes, raw: bytes) -> Any:
+        """The L{Call} of a target, or the L{Response} that it always gets."""
+        method = verb.decode("latin-1")
+        target = parse_target(raw, self.settings.keep_unprintable)
+        route, rest = self._route(target.path)
+        if route is None:
+            raise NotAPath(_NOT_API[b"/v1/" in target.path])
+        if target.path.startswith(self.settings.blocked or b"\0"):
+            raise Forbidden("Endpoint is blocked by agent configuration")
+        allowed = ("OPTIONS", *route.methods)
+        if method == "OPTIONS":
+            return options(self.settings, allowed)
+        action = route.methods.get(method)
+        if action is None:
+            raise MethodNotAllowed(method, allowed)
+        prepared = None
+        if action.prepare is not None:
+            prepared = action.prepare(self, target, rest)
+        action.tenancy.check_query(target)
+        return Call(action, target, rest, prepared, target.has("pretty"), target.get("token"))
+
+    def _route(self, path: bytes) -> tuple[Route | None, bytes]:
+        """The row of a path, and what is behind the row's own part."""
+        found = self._exact.get(path)
+        if found is not None:
+            return found, b""
+        end = path.rfind(b"/") + 1
+        while end > 1:
+            found = self._prefixes.get(path[:end])
+            if found is not None:
+                return found, path[end:]
+            end = path.rfind(b"/", 0, end - 1) + 1
+        return None, b""
+
+    def _check_writer(self, request: Request) -> None:
+        address = request.client.rpartition(":")[0].strip("[]")
+        try:
+            source = ip_address(address)
+        except ValueError:
+            raise Forbidden("Access is restricted") from None
+        if not any(source in network for network in self.settings.write_networks):
+            raise Forbidden("Access is restricted")
+
+    # ---- errors ----
+
+    def _refuse(self, error: TxconsulError, call: Call | None, request: Request) -> Response:
+        self._log.debug(
+            "Request error: method={method} from={source} error={error}",
+            method=request.method,
+            source=request.client,
+            error=str(error),
+        )
+        if isinstance(error, NotAPath):
+            return Response(404, self.settings.index_head + _PLAIN, str(error).encode())
+        head = NO_META if call is not None and call.action.meta_on_error else b""
+        return failure(self.settings, error, head)
+
+    def _failed(self, reason: Failure, call: Call, request: Request) -> Response:
+        if isinstance(reason.value, TxconsulError):
+            return self._refuse(reason.value, call, request)
+        return self._broken(reason, request)
+
+    def _broken(self, reason: Failure, request: Request) -> Response:
+        self._log.failure("Request failed: method={method}", failure=reason, method=request.method)
+        return failure(self.settings, TxconsulError())
+
+    def _compress(self, response: Response, request: Request) -> Response:
+        header = request.header(b"accept-encoding")
+        return compress(response) if header and accepts_gzip(header) else response
+
+
+_PLAIN = b"Content-Type: text/plain; charset=utf-8\r\n"
+
+
+def _bearer(header: bytes) -> str:
+    """The token of an Authorization header; empty where its scheme is another."""
+    scheme, _, rest = header.decode("latin-1").partition(" ")
+    words = rest.split()
+    return words[0] if scheme.lower() == "bearer" and words else ""

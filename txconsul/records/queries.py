@@ -1,0 +1,61 @@
+"""
+What is asked of catalog and health.
+
+Source: the wire documents' DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest and ChecksInStateRequest.
+"""
+
+from __future__ import annotations
+
+from txconsul.records.base import Record
+from txconsul.records.query import DEFAULT, QueryOptions
+
+__all__ = ["ChecksInStateRequest", "DCSpecificRequest", "NodeSpecificRequest", "ServiceSpecificRequest"]
+
+
+class DCSpecificRequest(Record, frozen=True):
+    """
+    Ask a datacenter something that needs no further words.
+
+    @ivar node_meta_filters: only nodes with all of these in their metadata.
+    """
+
+    datacenter: str = ""
+    node_meta_filters: dict[str, str] | None = None
+    options: QueryOptions = DEFAULT
+
+
+class NodeSpecificRequest(Record, frozen=True):
+    """Ask about one node."""
+
+    datacenter: str = ""
+    node: str = ""
+    options: QueryOptions = DEFAULT
+
+
+class ServiceSpecificRequest(Record, frozen=True):
+    """
+    Ask about one service.
+
+    @ivar service_tags: only instances with all of these tags.
+    @ivar must_be_passing: only instances whose checks all pass.
+    """
+
+    datacenter: str = ""
+    service_name: str = ""
+    service_tags: tuple[str, ...] = ()
+    must_be_passing: bool = False
+    node_meta_filters: dict[str, str] | None = None
+    options: QueryOptions = DEFAULT
+
+
+class ChecksInStateRequest(Record, frozen=True):
+    """
+    Ask for checks by their status.
+
+    @ivar state: C{any}, C{passing}, C{warning} or C{critical}.
+    """
+
+    datacenter: str = ""
+    state: str = ""
+    node_meta_filters: dict[str, str] | None = None
+    options: QueryOptions = DEFAULT
