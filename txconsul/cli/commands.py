@@ -1,0 +1,49 @@
+"""
+The table of commands.
+
+A row names the function to run, imported when it is wanted, so that no command pays for another's imports. Beside
+the function its module has C{HELP}, what C{-h} shows, and C{FLAGS}, the flags listed below that. A row whose function
+is L{show_help} is a group: it only has subcommands.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "SHOW_HELP", "Command", "show_help"]
+
+#: What a command returns to have its help written to standard error; no exit status of a process.
+SHOW_HELP = -1
+
+
+class Command(NamedTuple):
+    """
+    @ivar target: C{module:function}; see L{txconsul.cli.call.Run}.
+    @ivar synopsis: one line for the list of commands.
+    """
+
+    target: str
+    synopsis: str
+
+
+def show_help(*_: object) -> int:
+    """A group's own function."""
+    return SHOW_HELP
+
+
+COMMANDS: dict[tuple[str, ...], Command] = {
+    ("agent",): Command("txconsul.cli.agent:run", "Run an agent"),
+    ("info",): Command("txconsul.cli.info:run", "Show what an agent knows of its own state"),
+    ("kv",): Command("txconsul.cli.kv:run", "Read and write the key-value store"),
+    ("kv", "delete"): Command("txconsul.cli.kv_delete:run", "Delete a key, or all below a prefix"),
+    ("kv", "export"): Command("txconsul.cli.kv_export:run", "Write a part of the store as JSON"),
+    ("kv", "get"): Command("txconsul.cli.kv_get:run", "Read a key, or list those below a prefix"),
+    ("kv", "import"): Command("txconsul.cli.kv_import:run", "Store what kv export has written"),
+    ("kv", "put"): Command("txconsul.cli.kv_put:run", "Write a key"),
+    ("snapshot",): Command("txconsul.cli.snapshot:run", "Save, restore and inspect the servers' state"),
+    ("snapshot", "inspect"): Command("txconsul.cli.snapshot_inspect:run", "Show what a snapshot file holds"),
+    ("snapshot", "restore"): Command("txconsul.cli.snapshot_restore:run", "Put a snapshot in the place of the state"),
+    ("snapshot", "save"): Command("txconsul.cli.snapshot_save:run", "Write a snapshot of the state to a file"),
+    ("validate",): Command("txconsul.cli.validate:run", "Check configuration files and folders"),
+    ("version",): Command("txconsul.cli.version:run", "Show the version"),
+}
