@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from txconsul.records.base import DURATION_TEXT, HIDE_JSON, OMIT_JSON, OMIT_WIRE, TEXT, TIME, UINT, Record
+from txconsul.records.base import DURATION_INPUT, DURATION_TEXT, HIDE_JSON, OMIT_JSON, OMIT_WIRE, TEXT, TIME, UINT, Record
 
 __all__ = ["Field", "Kind", "Shape", "fields_of"]
 
@@ -54,6 +54,7 @@ class Field(NamedTuple):
     unsigned: bool
     hide_json: bool
     duration_text: bool
+    duration_input: bool
     default: Any
 
 
@@ -86,6 +87,7 @@ def fields_of(record: type[Record]) -> tuple[Field, ...]:
                 UINT in remarks,
                 HIDE_JSON in remarks,
                 DURATION_TEXT in remarks,
+                DURATION_INPUT in remarks or DURATION_TEXT in remarks,
                 default,
             )
         )

@@ -213,7 +213,7 @@ def _in(field: Field, shape: Shape, value: Any, where: str) -> Any:
 def _scalar(field: Field, wanted: type, value: Any, where: str) -> Any:
     if wanted is float and type(value) in (int, float):
         return float(value)
-    if field.duration_text and isinstance(value, str):
+    if field.duration_input and isinstance(value, str):
         try:
             return parse_duration(value)
         except BadDuration as error:

@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 
 __all__ = [
+    "DURATION_INPUT",
     "DURATION_TEXT",
     "HIDE_JSON",
     "OMIT_JSON",
@@ -59,6 +60,8 @@ OMIT_JSON = _Mark("OMIT_JSON")
 HIDE_JSON = _Mark("HIDE_JSON")
 #: An C{int} field of nanoseconds that JSON shows as a Go duration and reads as either.
 DURATION_TEXT = _Mark("DURATION_TEXT")
+#: An C{int} field of nanoseconds that JSON shows as a number and reads as either.
+DURATION_INPUT = _Mark("DURATION_INPUT")
 #: The field is left out of msgpack while it is empty.
 OMIT_WIRE = _Mark("OMIT_WIRE")
 #: A C{bytes} field that JSON shows as text rather than as base64: keys, which need not be UTF-8.
