@@ -1,0 +1,153 @@
+"""
+Elections: when to stand, whom to vote for (Raft 5.2, 5.4.1), pre-votes (Raft dissertation 9.6), and standing at once
+because the leader asks for it (dissertation 3.10).
+
+The rules are those that servers of hashicorp/raft expect of each other.
+"""
+
+from __future__ import annotations
+
+from txconsul.raft.campaign import Campaign
+from txconsul.raft.messages import (
+    PersistState,
+    PreVoteReply,
+    RequestPreVote,
+    RequestVote,
+    Role,
+    Send,
+    TimeoutNow,
+    VoteReply,
+)
+from txconsul.raft.server import ServerState
+
+__all__ = ["Elections"]
+
+
+class Elections(ServerState):
+    """The part of a server that stands for election and votes."""
+
+    # ---- standing ----
+
+    def _may_stand(self) -> bool:
+        """A voter that is not in the middle of replacing its state."""
+        return self.members.is_voter(self.id) and self._installing is None
+
+    def _election_timeout(self, now: float) -> None:
+        self._set_leader("", "")
+        if not self._may_stand():
+            self._end_role(Role.FOLLOWER)
+            self._election_at = self._election_deadline(self._timing.heartbeat)
+        elif self._may_elect_itself():
+            self._stand(now, transfer=False)
+        else:
+            self._ask_mood(now)
+
+    def _begin_campaign(self, term: int, pre: bool, now: float) -> Campaign:
+        self._change_role(Role.CANDIDATE)
+        number = self._rounds.begin(now, self._timing.lease)
+        self._campaign = Campaign(term, pre=pre, voters=self.members.voters, round=number, began=now)
+        self._campaign.count(self.id)
+        self._election_at = self._election_deadline(self._timing.election)
+        return self._campaign
+
+    def _ask_voters(self, message: RequestVote | RequestPreVote) -> None:
+        for id in self.members.others(self.id):
+            if self.members.is_voter(id):
+                self._wish(Send(id, message, self.members.address(id)))
+
+    def _ask_mood(self, now: float) -> None:
+        """Ask whether an election could be won, before disturbing anybody by a new term (Raft dissertation 9.6)."""
+        campaign = self._begin_campaign(self.term + 1, True, now)
+        self._ask_voters(RequestPreVote(campaign.term, self.log.last, self.log.last_term, campaign.round))
+
+    def _stand(self, now: float, *, transfer: bool) -> None:
+        """Enter a new term, vote for itself, and ask the others (Raft 5.2)."""
+        self.term += 1
+        self.vote = self.id
+        self._wish(PersistState(self.term, self.vote))
+        campaign = self._begin_campaign(self.term, False, now)
+        address = self.members.address(self.id)
+        self._ask_voters(
+            RequestVote(self.term, address, self.log.last, self.log.last_term, transfer, campaign.round),
+        )
+        if campaign.won:
+            self._become_leader(campaign, now)
+
+    def _on_vote(self, message: VoteReply | PreVoteReply, sender: str, now: float) -> None:
+        campaign = self._campaign
+        if campaign is None or sender not in self.members:
+            return
+        if message.term > max(self.term, campaign.term):
+            self._become_follower(message.term, now)
+        elif self._counts(campaign, message):
+            campaign.count(sender)
+            if campaign.won:
+                if campaign.pre:
+                    self._stand(now, transfer=False)
+                else:
+                    self._become_leader(campaign, now)
+
+    def _counts(self, campaign: Campaign, message: VoteReply | PreVoteReply) -> bool:
+        """A vote of another kind, an earlier attempt or another term is not one of these."""
+        if isinstance(message, PreVoteReply) is not campaign.pre or message.round != campaign.round:
+            return False
+        return message.granted and message.term == campaign.term
+
+    def _on_timeout_now(self, message: TimeoutNow, sender: str, now: float) -> None:
+        """The leader hands over: no waiting, no pre-vote (Raft dissertation 3.10)."""
+        if self.role is Role.FOLLOWER and sender == self.leader and self._may_stand():
+            self._set_leader("", "")
+            self._stand(now, transfer=True)
+
+    # ---- voting ----
+
+    def _on_vote_request(self, message: RequestVote, sender: str, now: float) -> None:
+        if self._listens_to(sender, message.leadership_transfer, now):
+            if message.term > self.term:
+                self._become_follower(message.term, now)
+            granted = message.term == self.term and self._grants_vote(message, sender)
+            if granted:
+                self._cast_vote(sender, now)
+        else:
+            granted = False
+        self._wish(Send(sender, VoteReply(self.term, granted, message.round)))
+
+    def _on_pre_vote_request(self, message: RequestPreVote, sender: str, now: float) -> None:
+        granted = (
+            self._listens_to(sender, False, now)
+            and message.term >= self.term
+            and self._may_be_voted_for(sender)
+            and self._candidate_is_ahead(message.last_log_index, message.last_log_term)
+        )
+        term = max(message.term, self.term) if granted else self.term
+        self._wish(Send(sender, PreVoteReply(term, granted, message.round)))
+
+    def _listens_to(self, sender: str, transfer: bool, now: float) -> bool:
+        """Whether somebody who wants votes is heard at all."""
+        if not self.members.is_empty() and sender not in self.members:
+            return False
+        if transfer:
+            return True
+        return (sender == self.leader or not self._hears_leader(now)) and now >= self._abstain_until
+
+    def _may_be_voted_for(self, sender: str) -> bool:
+        return self.members.is_empty() or self.members.is_voter(sender)
+
+    def _candidate_is_ahead(self, index: int, term: int) -> bool:
+        """Whether a log that ends there has everything this one has committed (Raft 5.4.1)."""
+        return (term, index) >= (self.log.last_term, self.log.last)
+
+    def _grants_vote(self, message: RequestVote, sender: str) -> bool:
+        """One vote a term, first come, and only for a log that lacks nothing (Raft 5.2, 5.4.1)."""
+        if not self._may_be_voted_for(sender):
+            return False
+        if self.vote:
+            return self.vote == sender
+        return self._candidate_is_ahead(message.last_log_index, message.last_log_term)
+
+    def _cast_vote(self, candidate: str, now: float) -> None:
+        """Stored before it is said, or a restart could make it two (Raft 5.2, figure 2)."""
+        if self.vote != candidate:
+            self.vote = candidate
+            self._wish(PersistState(self.term, candidate))
+        self._election_at = self._election_deadline(self._timing.heartbeat)
