@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from txconsul.codec import gomsgpack
-from txconsul.errors import NoLeader, RequestRefused, Unavailable
+from txconsul.errors import LeadershipLost, NoLeader, RequestRefused, Unavailable
 from txconsul.raft import configuration as changes
 from txconsul.raft.elections import Elections
 from txconsul.raft.following import Following
@@ -130,7 +130,7 @@ class RaftCore(Elections, Following):
         @raise NoLeader: this server does not lead, or is handing over. Nothing was appended.
         """
         leadership = self._leadership
-        if leadership is None or leadership.transfer is not None:
+        if leadership is None or not leadership.accepting:
             raise self._refusal()
         self._now = now
         log = self.log
@@ -241,6 +241,51 @@ class RaftCore(Elections, Following):
         """The index of the configuration entry in force at C{index} and what it holds, for a snapshot of then."""
         return self.members.at(index)
 
+    # ---- an archive takes the place of the state ----
+
+    def begin_restore(self, index: int, now: float) -> tuple[int, int]:
+        """
+        A user's archive will replace the state. Until L{restored} or L{restore_failed}, proposals are refused.
+
+        @param index: the archive's own.
+        @return: index and term that the archive is to be stored under, as this server's newest snapshot. The index is
+            above all that is in the log, so that every follower gets the archive as a snapshot.
+        @raise NoLeader, Unavailable: as L{add_voter}.
+        """
+        leadership = self._leading()
+        if self._change_under_way(leadership):
+            raise Unavailable("a configuration change is not committed yet")
+        self._now = now
+        leadership.restoring = max(self.log.last, index) + 1
+        return leadership.restoring, self.term
+
+    def restored(self, now: float) -> None:
+        """
+        The archive is stored and the state machine holds its state: the log goes on after it. Entries not committed
+        by now are given up (L{Dropped}).
+
+        @raise LeadershipLost: this server has stopped leading since. The state is not the group's: the server must
+            not go on with it.
+        """
+        leadership = self._leadership
+        if leadership is None or not leadership.restoring:
+            raise LeadershipLost
+        self._now = now
+        index = leadership.restoring
+        leadership.restoring = 0
+        if self.log.commit < self.log.last:
+            self._wish(Dropped(self.log.commit))
+        self._reset_log(index, self.term)
+        self.members.reset(self.members.latest_index, self.members.latest, index)
+        self._commit_to(index, now)
+        self._append_own(EntryType.NOOP, None, NO_TIME)
+
+    def restore_failed(self, now: float) -> None:
+        """The archive was bad, or could not be stored; the old state stands, and proposals are accepted again."""
+        self._now = now
+        if self._leadership is not None:
+            self._leadership.restoring = 0
+
     # ---- leaving the lead ----
 
     def transfer_leadership(self, to: str | None, now: float) -> str:
@@ -276,11 +321,13 @@ class RaftCore(Elections, Following):
         self._set_leader("", "")
 
     def _refusal(self) -> NoLeader:
-        return NoLeader("leadership transfer in progress") if self._leadership is not None else NoLeader()
+        if self._leadership is None:
+            return NoLeader()
+        return NoLeader("restore in progress" if self._leadership.restoring else "leadership transfer in progress")
 
     def _leading(self) -> Leadership:
         leadership = self._leadership
-        if leadership is None or leadership.transfer is not None:
+        if leadership is None or not leadership.accepting:
             raise self._refusal()
         return leadership
 

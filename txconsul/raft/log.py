@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from txconsul.errors import Corrupt
 from txconsul.records.raft import Entry
 
 __all__ = ["LogReader", "RaftLog"]
@@ -46,6 +47,7 @@ class RaftLog:
     """
 
     def __init__(self, store: LogReader, *, snapshot_index: int, snapshot_term: int) -> None:
+        """@raise Corrupt: entries are missing between the snapshot and the log."""
         self._store = store
         self._tail: list[Entry] = []
         self._wished: list[Entry] = []
@@ -57,6 +59,8 @@ class RaftLog:
         if not store.last:
             self.last = self.durable = snapshot_index
             self.last_term = snapshot_term
+        elif store.first > snapshot_index + 1:
+            raise Corrupt(f"the log begins at {store.first}, but there is no snapshot up to there ({snapshot_index})")
 
     def continues_snapshot(self) -> bool:
         """Whether the log agrees with the snapshot, as it does not when a crash came before L{reset} was durable."""

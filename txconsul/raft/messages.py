@@ -308,8 +308,9 @@ class ConfigurationChanged(msgspec.Struct, frozen=True):
 
 class Dropped(msgspec.Struct, frozen=True):
     """
-    The leader of a group of one gave up its entries after this index, as its disk took none of them: they will never
-    be committed, and their indexes are used again. Fail their proposals with L{DiskFull<txconsul.errors.DiskFull>}.
+    The leader gave up its entries after this index: alone in its group, as its disk took none of them; or as an archive
+    was restored over them. Their indexes are used again. Fail their proposals, with L{DiskFull
+    <txconsul.errors.DiskFull>} in the first case.
     """
 
     after: int

@@ -98,6 +98,8 @@ class Leadership:
 
     @ivar term_start: index of the first entry of this term.
     @ivar lease_until: until when it is certain that no other server can have been elected.
+    @ivar transfer: to whom leadership is being handed, or None.
+    @ivar restoring: the index that a restored archive will have in the log, or 0.
     @ivar may_lease: False once a successor was told to stand for election: it does not wait for any lease.
     """
 
@@ -119,6 +121,7 @@ class Leadership:
         self.reads = Reads()
         self.progress: dict[str, Progress] = {}
         self.transfer: Transfer | None = None
+        self.restoring = 0
         self.term_start = log.last + 1
         self.lease_until = float("-inf")
         self.may_lease = True
@@ -132,6 +135,11 @@ class Leadership:
         self._since = now
         self._quorum_contact = float("-inf")
         self.reconfigure(now)
+
+    @property
+    def accepting(self) -> bool:
+        """Whether entries may be added now."""
+        return self.transfer is None and not self.restoring
 
     # ---- the group ----
 
@@ -175,6 +183,8 @@ class Leadership:
 
     def note_contact(self, progress: Progress, number: int) -> None:
         """A follower answered this round, so it still takes this server for its leader."""
+        if number >= self._rounds.next:
+            return
         progress.round = max(progress.round, number)
         sent_at = self._rounds.sent_at(number)
         if sent_at is not None and sent_at > progress.contact:

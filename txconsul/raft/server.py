@@ -77,7 +77,7 @@ class ServerState:
         @param term: with C{vote}, what L{IStableStore.load<txconsul.interfaces.IStableStore.load>} gave.
         @param configuration: with the three after it, what the newest snapshot's meta says, or their defaults.
             Configurations in the log after it are found by reading it.
-        @raise Corrupt: a configuration in the log cannot be read.
+        @raise Corrupt: a configuration in the log cannot be read, or entries between snapshot and log are missing.
         """
         self.id = id
         self.role = Role.FOLLOWER
