@@ -15,6 +15,7 @@ __all__ = [
     "DiskFull",
     "Forbidden",
     "InternalError",
+    "InvalidRequest",
     "LeadershipLost",
     "MethodNotAllowed",
     "NoLeader",
@@ -108,7 +109,7 @@ class TooManyRequests(RequestRefused):
     text = "Your IP is issuing too many concurrent connections, please rate limit your calls"
 
 
-class InternalError(TxconsulError):
+class InvalidRequest(RequestRefused):
     """
     A request that Consul answers with status 500 though the asker could mend it; clients know these texts.
     """
@@ -180,3 +181,6 @@ class UnknownMethod(RequestRefused):
 
     def __init__(self, method: str) -> None:
         super().__init__(f"rpc: can't find method {method}")
+
+
+InternalError = InvalidRequest  # the earlier name

@@ -150,19 +150,21 @@ def _first_value(data: bytes) -> tuple[Any] | None:
         return None
 
 
-def decode(record: type[R], data: bytes) -> R:
+def decode(record: type[R], data: bytes, strict: bool = False) -> R:
     """
     A record from JSON.
 
+    @param strict: refuse names that are not the record's, at any depth.
     @raise BadJSON: no JSON, or a value of another type than its field.
     """
-    return from_json(record, parse(data))
+    return from_json(record, parse(data), strict=strict)
 
 
-def from_json(record: type[R], value: Any, where: str = "") -> R:
+def from_json(record: type[R], value: Any, where: str = "", strict: bool = False) -> R:
     """
     A record from parsed JSON; C{null} is a record of defaults.
 
+    @param strict: refuse names that are not the record's, at any depth.
     @raise BadJSON: a value has another type than its field; the text names the field.
     """
     if value is None:
@@ -173,8 +175,12 @@ def from_json(record: type[R], value: Any, where: str = "") -> R:
     found: dict[str, Any] = {}
     for name, one in value.items():
         field = table.get(name) or table.get(name.lower())
-        if field is not None and one is not None:
-            found[field.attribute] = _in(field, field.shape, one, f"{where}.{field.wire}" if where else field.wire)
+        if field is None:
+            if strict:
+                raise BadJSON(f'json: unknown field "{name}"')
+        elif one is not None:
+            inner = f"{where}.{field.wire}" if where else field.wire
+            found[field.attribute] = _in(field, field.shape, one, inner, strict)
     return record(**found)
 
 
@@ -189,7 +195,7 @@ def _readers(record: type[Record]) -> dict[str, Field]:
     return table
 
 
-def _in(field: Field, shape: Shape, value: Any, where: str) -> Any:
+def _in(field: Field, shape: Shape, value: Any, where: str, strict: bool) -> Any:
     kind = shape.kind
     if kind is Kind.ANY:
         return value
@@ -198,16 +204,16 @@ def _in(field: Field, shape: Shape, value: Any, where: str) -> Any:
     if kind is Kind.SCALAR:
         return _scalar(field, shape.of, value, where)
     if kind is Kind.RECORD:
-        return from_json(shape.of, value, where)
+        return from_json(shape.of, value, where, strict)
     if kind is Kind.BYTES:
         return _bytes(field, value, where)
     if kind is Kind.LIST:
         if not isinstance(value, list):
             raise _mismatch(value, where, "list")
-        return tuple([_in(field, shape.of, one, where) for one in value])
+        return tuple([_in(field, shape.of, one, where, strict) for one in value])
     if not isinstance(value, dict):
         raise _mismatch(value, where, "map")
-    return {name: _in(field, shape.of, one, f"{where}.{name}") for name, one in value.items()}
+    return {name: _in(field, shape.of, one, f"{where}.{name}", strict) for name, one in value.items()}
 
 
 def _scalar(field: Field, wanted: type, value: Any, where: str) -> Any:

@@ -18,14 +18,16 @@ from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.registry import Decided, read, server, write
 from txconsul.endpoints.site import Site
 from txconsul.errors import InvalidRequest
-from txconsul.records.catalog import DeregisterRequest, HealthCheck, NodeService, RegisterRequest
-from txconsul.records.command import Command
+from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.queries import (
     ChecksInStateRequest,
     DCSpecificRequest,
     NodeSpecificRequest,
     ServiceSpecificRequest,
 )
+from txconsul.records.command import Command
+from txconsul.records.health import PASSING, HealthCheck
+from txconsul.records.service import NodeService
 from txconsul.state.store import Store
 from txconsul.state.watches import node as node_key
 from txconsul.state.watches import service as service_key
@@ -199,5 +201,5 @@ def health_service_nodes(store: Store, request: ServiceSpecificRequest, authoriz
     _unfiltered(request)
     index, found = store.catalog.check_service_nodes(request.service_name, request.service_tags)
     if request.must_be_passing:
-        found = [one for one in found if all(check.status == "passing" for check in one.checks or ())]
+        found = [one for one in found if all(check.status == PASSING for check in one.checks or ())]
     return index, found

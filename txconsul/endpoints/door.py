@@ -18,7 +18,7 @@ from txconsul.codec.gomsgpack import encode
 from txconsul.endpoints.authorizing import ALLOW_ALL, Authorizer
 from txconsul.endpoints.blocking import Blocked
 from txconsul.endpoints.placing import Place, place
-from txconsul.endpoints.registry import METHODS, Decided, Read, ServerMethod, Write
+from txconsul.endpoints.registry import Decided, Read, ServerMethod, Write
 from txconsul.endpoints.site import Site
 from txconsul.errors import NoLeader, NoPathToDatacenter, RequestRefused, UnknownMethod
 from txconsul.interfaces import ICaller
@@ -32,13 +32,15 @@ class Door:
     """
     The door of one server.
 
+    @param methods: every method by its name.
     @ivar asked: how often each method was asked, for metrics.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, methods: dict[str, Read | Write | ServerMethod]) -> None:
         self.site = site
+        self._methods = methods
         self._waiting: list[Deferred[None]] = []
-        self.asked: dict[str, int] = dict.fromkeys(METHODS, 0)
+        self.asked: dict[str, int] = dict.fromkeys(methods, 0)
 
     def authorizer(self, token: str) -> Authorizer:
         """What the bearer of a token may do."""
@@ -50,7 +52,7 @@ class Door:
 
         @return: for a read, an L{Answer}; for others, their value; or a Deferred of it.
         """
-        endpoint = METHODS.get(method)
+        endpoint = self._methods.get(method)
         if endpoint is None:
             raise UnknownMethod(method)
         self.asked[method] += 1

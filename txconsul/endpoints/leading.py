@@ -59,21 +59,22 @@ class Leading:
     The leader's side of a write.
 
     @ivar now: monotonic seconds, when the request came.
+    @ivar timers: set when the server is put together: they end sessions through the door, which needs this.
     @ivar new_id: makes a random UUID's text.
     @ivar session_ttl_min: nanoseconds.
     """
+
+    timers: SessionTimers
 
     def __init__(
         self,
         clock: Callable[[], float],
         new_id: Callable[[], str],
-        timers: SessionTimers,
         session_ttl_min: int,
         datacenter: str,
     ) -> None:
         self._clock = clock
         self.new_id = new_id
-        self.timers = timers
         self.lock_delays = LockDelays()
         self.session_ttl_min = session_ttl_min
         self.datacenter = datacenter

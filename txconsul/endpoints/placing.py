@@ -18,6 +18,7 @@ class Rule(Enum):
     READ = "read"  # at the leader, or at any server if stale is allowed
     WRITE = "write"  # at the leader
     SERVER = "server"  # at whichever server is asked
+    AGENT = "agent"  # at the very agent that is asked, whatever datacenter is named
 
 
 class Place(Enum):
@@ -47,6 +48,8 @@ def place(rule: Rule, datacenter: str, allow_stale: bool, me: Me) -> Place:
     @param datacenter: the one that the request names; empty is mine.
     @param allow_stale: it is a read that any server may answer.
     """
+    if rule is Rule.AGENT:
+        return Place.HERE
     if datacenter and datacenter != me.datacenter:
         return Place.DATACENTER
     if not me.is_server:

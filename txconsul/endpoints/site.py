@@ -4,9 +4,9 @@ What the door needs of the server in which it stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -17,7 +17,7 @@ from txconsul.endpoints.registry import Answer
 from txconsul.records.raft import Configuration
 from txconsul.state.store import Store
 
-__all__ = ["Replicated", "Site"]
+__all__ = ["Facts", "Replicated", "Saved", "Site", "SnapshotDesk"]
 
 
 class Replicated(Protocol):
@@ -41,6 +41,47 @@ class Replicated(Protocol):
 
     def last_contact(self) -> float:
         """Seconds since the leader was last heard of."""
+
+
+class Facts(Protocol):
+    """What an agent tells of itself and of its machine."""
+
+    def document(self) -> dict[str, Any]:
+        """What it was told to be, and what it does now."""
+
+    def version(self) -> dict[str, str]:
+        """Which program this is."""
+
+    def host(self) -> dict[str, Any]:
+        """The machine: memory, processors, disk."""
+
+    def metrics(self) -> dict[str, Any]:
+        """What was counted and measured."""
+
+
+class Saved(NamedTuple):
+    """
+    A snapshot's archive on its way out.
+
+    @ivar index: the state's index that it shows.
+    @ivar pieces: the archive, to be written as the other side takes it.
+    """
+
+    index: int
+    pieces: Iterator[bytes]
+
+
+class SnapshotDesk(Protocol):
+    """Who saves and restores whole states, as Consul's snapshot archives."""
+
+    def save(self) -> Deferred[Saved]:
+        """Take a snapshot now."""
+
+    def restore(self, archive: BinaryIO) -> Deferred[None]:
+        """
+        Replace the whole state, on every server. It fails with L{txconsul.errors.InvalidRequest} if the archive is
+        none; the state is then as it was.
+        """
 
 
 class Site:
@@ -67,6 +108,8 @@ class Site:
         max_query_time: float,
         hold_timeout: float,
         node_name: Callable[[str], str],
+        facts: Facts,
+        snapshots: SnapshotDesk,
     ) -> None:
         self.me = me
         self.store = store
@@ -78,6 +121,8 @@ class Site:
         self.max_query_time = max_query_time
         self.hold_timeout = hold_timeout
         self.node_name = node_name
+        self.facts = facts
+        self.snapshots = snapshots
 
     def answer(self, index: int, value: Any) -> Answer:
         """A read's answer with what is known of its freshness; the index is never 0."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from txconsul.codec import json
 from txconsul.errors import MethodNotAllowed, TxconsulError
-from txconsul.http.connection import Response
+from txconsul.http.response import Response
 from txconsul.http.parameters import Redirected
 
 if TYPE_CHECKING:

@@ -12,14 +12,13 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
-import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txconsul.errors import Forbidden, MethodNotAllowed, NotFound, TxconsulError
 from txconsul.http.answers import JSON, NO_META, accepts_gzip, compress, failure, options
-from txconsul.http.connection import Response
+from txconsul.http.response import Response
 from txconsul.http.parameters import Target, parse_target
 from txconsul.http.parser import Request
 from txconsul.http.routes import Action, Call, Route
@@ -52,8 +51,6 @@ class API:
 
     @ivar agent: what agent endpoints speak of; see L{txconsul.http.routes_agent}.
     """
-
-    replace = staticmethod(msgspec.structs.replace)
 
     _log = Logger("txconsul.http")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from twisted.internet.defer import Deferred
 
 from txconsul.endpoints.registry import Answer
@@ -20,10 +21,24 @@ from txconsul.http.parameters import Target, with_cache_control
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.connection import Response
+    from txconsul.http.response import Response
     from txconsul.http.parser import Request
 
-__all__ = ["Action", "Call", "Route", "Tenancy", "asks", "datacenter", "done", "reads"]
+__all__ = [
+    "BOTH",
+    "IGNORED",
+    "PARTITION",
+    "Action",
+    "Call",
+    "Render",
+    "Route",
+    "Tenancy",
+    "asks",
+    "datacenter",
+    "done",
+    "reads",
+    "text",
+]
 
 
 class Tenancy(NamedTuple):
@@ -98,6 +113,11 @@ def datacenter(api: API, target: Target) -> str:
     return target.get("datacenter") or target.get("dc") or api.settings.datacenter
 
 
+def text(rest: bytes) -> str:
+    """A part of a path as text."""
+    return rest.decode("utf-8", "surrogateescape")
+
+
 def done(api: API, answer: Any, call: Call, render: Render) -> Response | Deferred[Response]:
     """Render an answer, now or when it comes."""
     if type(answer) is Deferred:
@@ -125,8 +145,8 @@ def reads(
         record = call.prepared
         control = request.header(b"cache-control")
         if control:
-            import_options = with_cache_control(record.options, control.decode("latin-1"))
-            record = api.replace(record, options=import_options)
+            heeded = with_cache_control(record.options, control.decode("latin-1"))
+            record = msgspec.structs.replace(record, options=heeded)
         return done(api, api.door.call(method, record, api.context(call, request)), call, render)
 
     return Action(serve, prepare, tenancy, meta_on_error)

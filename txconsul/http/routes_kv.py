@@ -19,7 +19,7 @@ from txconsul.records.kv import DirEntry, KeyListRequest, KeyRequest, KVSRequest
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.connection import Response
+    from txconsul.http.response import Response
     from txconsul.http.parser import Request
 
 __all__ = ["ROUTES"]

@@ -16,27 +16,21 @@ from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest, NotFound
 from txconsul.http.answers import json_value
 from txconsul.http.parameters import Target, read_options
-from txconsul.http.routes import Call, Route, asks, datacenter, reads
+from txconsul.http.routes import Call, Route, asks, datacenter, reads, text
 from txconsul.records.queries import NodeSpecificRequest
+from txconsul.records.health import SERF_HEALTH
 from txconsul.records.session import Session, SessionRequest, SessionSpecificRequest
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.connection import Response
+    from txconsul.http.response import Response
     from txconsul.http.parser import Request
 
 __all__ = ["ROUTES"]
 
-#: The check by which a node's sessions hang on its agent being alive.
-SERF_HEALTH = "serfHealth"
 LOCK_DELAY_DEFAULT = 15 * SECOND
 #: A lock delay given as a number below this is in seconds, otherwise in nanoseconds.
 LOCK_DELAY_SECONDS_BELOW = 1000
-
-
-def text(rest: bytes) -> str:
-    """A path's part as text."""
-    return rest.decode("utf-8", "surrogateescape")
 
 
 def _create(api: API, call: Call, request: Request) -> SessionRequest:

@@ -19,13 +19,14 @@ from twisted.python.failure import Failure
 
 from txconsul.errors import TxconsulError
 from txconsul.interfaces import ICaller
-from txconsul.records.catalog import HealthCheck, NodeService, RegisterRequest, Weights
+from txconsul.records.catalog import RegisterRequest
+from txconsul.records.health import PASSING, SERF_HEALTH, HealthCheck
 from txconsul.records.query import Context
+from txconsul.records.service import NodeService, Weights
 
 __all__ = ["Reconcile", "own_registration"]
 
-#: The check by which a node is alive or not, and what it says.
-SERF_CHECK_ID = "serfHealth"
+#: What the check by which a node is alive is called, and what it says.
 SERF_CHECK_NAME = "Serf Health Status"
 ALIVE_OUTPUT = "Agent alive and reachable"
 
@@ -76,7 +77,7 @@ def own_registration(
             meta=dict(sorted(meta.items())),
         ),
         check=HealthCheck(
-            node=node, check_id=SERF_CHECK_ID, name=SERF_CHECK_NAME, status="passing", output=ALIVE_OUTPUT
+            node=node, check_id=SERF_HEALTH, name=SERF_CHECK_NAME, status=PASSING, output=ALIVE_OUTPUT
         ),
     )
 

@@ -1,0 +1,130 @@
+"""
+What an agent tells of itself and of its machine, for C{/v1/agent/self}, C{host} and C{metrics}.
+
+Source: Consul's documentation of the agent HTTP API; proc(5) for the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from txconsul import CONSUL_VERSION, __version__
+
+__all__ = ["AgentFacts"]
+
+_KIB = 1024
+
+
+class AgentFacts:
+    """
+    @param configuration: the part of the configuration that may be shown.
+    @param stats: counts of the running server, by topic.
+    @param counters: how often each method was asked.
+    """
+
+    def __init__(
+        self,
+        configuration: dict[str, Any],
+        node_meta: dict[str, str],
+        data_dir: str | None,
+        stats: Callable[[], dict[str, dict[str, str]]],
+        gauges: Callable[[], dict[str, float]],
+        counters: Callable[[], dict[str, int]],
+    ) -> None:
+        self._configuration = configuration
+        self._node_meta = node_meta
+        self._data_dir = data_dir
+        self._stats = stats
+        self._gauges = gauges
+        self._counters = counters
+
+    def document(self) -> dict[str, Any]:
+        """What the agent was told to be, and what it does now."""
+        return {"Config": self._configuration, "Stats": self._stats(), "Meta": self._node_meta}
+
+    def version(self) -> dict[str, str]:
+        """Which program this is."""
+        return {"SHA": "", "BuildDate": "0001-01-01T00:00:00Z", "HumanVersion": CONSUL_VERSION, "FIPS": ""}
+
+    def host(self) -> dict[str, Any]:
+        """The machine: memory and disk in bytes, processors, and what could not be read."""
+        errors: list[str] = []
+        document: dict[str, Any] = {
+            "Memory": _told(errors, _memory),
+            "CPU": _told(errors, _processors),
+            "Host": _told(errors, _host),
+            "Disk": _told(errors, lambda: _disk(self._data_dir)),
+            "CollectionTime": time.time_ns(),
+        }
+        document["Errors"] = errors or None
+        return document
+
+    def metrics(self) -> dict[str, Any]:
+        """What was measured and counted, in the shape of Consul's own."""
+        at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S +0000 UTC")
+        return {
+            "Timestamp": at,
+            "Gauges": [{"Name": name, "Value": value, "Labels": {}} for name, value in self._gauges().items()],
+            "Points": [],
+            "Counters": [
+                {"Name": f"consul.rpc.request.{name}", "Count": count, "Sum": count, "Labels": {}}
+                for name, count in self._counters().items()
+                if count
+            ],
+            "Samples": [],
+        }
+
+
+def _told(errors: list[str], ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except (OSError, ValueError, KeyError) as error:
+        errors.append(str(error))
+        return None
+
+
+def _memory() -> dict[str, int]:
+    found = {}
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        found[name] = int(rest.split()[0]) * _KIB
+    total, available = found["MemTotal"], found["MemAvailable"]
+    return {"total": total, "available": available, "free": found["MemFree"], "used": total - available}
+
+
+def _processors() -> list[dict[str, Any]]:
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return [{"cpu": number, "modelName": model} for number, model in enumerate(models)]
+
+
+def _host() -> dict[str, Any]:
+    up = float(Path("/proc/uptime").read_text().split()[0])
+    names = os.uname()
+    return {
+        "hostname": names.nodename,
+        "os": names.sysname.lower(),
+        "kernelVersion": names.release,
+        "kernelArch": names.machine,
+        "uptime": int(up),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "txconsul": __version__,
+    }
+
+
+def _disk(path: str | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    usage = shutil.disk_usage(path)
+    return {"path": path, "total": usage.total, "used": usage.used, "free": usage.free}

@@ -1,0 +1,130 @@
+"""
+Logs: twisted.logger's events as Consul's lines, text or JSON.
+
+Source: Consul's documentation of C{log_level}, C{log_json}, C{log_file} and its rotation; hclog's two formats.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+import msgspec
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+    globalLogBeginner,
+)
+from twisted.python.logfile import LogFile
+from zope.interface import implementer
+
+from txconsul.errors import TxconsulError
+
+__all__ = ["LEVELS", "JSONLines", "TextLines", "begin", "observer"]
+
+#: Consul's level names, and twisted.logger's levels; trace is the finest that Twisted has.
+LEVELS = {
+    "trace": LogLevel.debug,
+    "debug": LogLevel.debug,
+    "info": LogLevel.info,
+    "warn": LogLevel.warn,
+    "err": LogLevel.error,
+    "error": LogLevel.error,
+}
+
+#: How levels are written, in a column of their own.
+_SHOWN = {
+    LogLevel.debug: ("[DEBUG]", "debug"),
+    LogLevel.info: ("[INFO] ", "info"),
+    LogLevel.warn: ("[WARN] ", "warn"),
+    LogLevel.error: ("[ERROR]", "error"),
+    LogLevel.critical: ("[ERROR]", "error"),
+}
+
+_PACKAGE = "txconsul."
+
+
+def _module(event: LogEvent) -> str:
+    """The part that speaks, in Consul's manner: C{agent.http}."""
+    name = str(event.get("log_namespace") or "-")
+    return "agent." + name[len(_PACKAGE) :] if name.startswith(_PACKAGE) else name
+
+
+def _time(event: LogEvent) -> str:
+    at = datetime.fromtimestamp(event.get("log_time") or 0.0, UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+
+
+def _text(event: LogEvent) -> str:
+    text = formatEvent(event)
+    failure = event.get("log_failure")
+    if failure is not None:
+        # What was raised on purpose needs no traceback; what was not does.
+        told = isinstance(failure.value, TxconsulError)
+        text += f": {failure.getErrorMessage()}" if told else "\n" + failure.getTraceback()
+    return text
+
+
+@implementer(ILogObserver)
+class TextLines:
+    """C{2026-01-02T03:04:05.678Z [INFO]  agent.http: what happened}, a line each."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def __call__(self, event: LogEvent) -> None:
+        level, _ = _SHOWN.get(event.get("log_level"), _SHOWN[LogLevel.info])
+        self._out.write(f"{_time(event)} {level} {_module(event)}: {_text(event)}\n")
+        self._out.flush()
+
+
+@implementer(ILogObserver)
+class JSONLines:
+    """One JSON object a line, with hclog's names."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def __call__(self, event: LogEvent) -> None:
+        _, level = _SHOWN.get(event.get("log_level"), _SHOWN[LogLevel.info])
+        line = {
+            "@level": level,
+            "@message": _text(event).encode("utf-8", "replace").decode(),
+            "@module": _module(event),
+            "@timestamp": _time(event),
+        }
+        self._out.write(msgspec.json.encode(line).decode() + "\n")
+        self._out.flush()
+
+
+def observer(out: TextIO, *, level: str, json: bool) -> ILogObserver:
+    """
+    What writes the events of a level and above.
+
+    @param level: one of L{LEVELS}, whatever its case.
+    """
+    lines: ILogObserver = JSONLines(out) if json else TextLines(out)
+    return FilteringLogObserver(lines, [LogLevelFilterPredicate(defaultLogLevel=LEVELS[level.lower()])])
+
+
+def open_file(path: str, *, rotate_bytes: int, rotate_files: int) -> TextIO:
+    """
+    A log file that begins anew when it has grown to C{rotate_bytes} (0 is never).
+
+    @param rotate_files: how many old ones are kept; 0 is all.
+    """
+    file = LogFile.fromFullPath(
+        path, rotateLength=rotate_bytes or None, maxRotatedFiles=rotate_files if rotate_files > 0 else None
+    )
+    return file  # type: ignore[return-value]
+
+
+def begin(level: str, json: bool, file: TextIO | None = None) -> None:
+    """Log to standard output, and to a file as well if there is one."""
+    outs: list[TextIO] = [sys.stdout] if file is None else [sys.stdout, file]
+    globalLogBeginner.beginLoggingTo([observer(out, level=level, json=json) for out in outs], redirectStandardIO=False)

@@ -1,0 +1,57 @@
+"""
+What an agent does to the process that it runs in: open files, the supervisor that waits for it, the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import time
+from typing import Any
+
+__all__ = ["monotonic", "notify", "raise_file_limit"]
+
+
+def raise_file_limit() -> int:
+    """
+    Raise the limit of open files to the most that is allowed: connections are files.
+
+    @return: the limit now in force.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            return hard
+        except (ValueError, OSError):  # a hard limit of "no limit" that the kernel does not grant
+            return soft
+    return soft
+
+
+def notify(state: str, environment: Any = os.environ) -> bool:
+    """
+    Tell systemd, if it started us, what has become of us.
+
+    @param state: such as C{READY=1} (sd_notify(3)).
+    @return: whether somebody was told.
+    """
+    address = environment.get("NOTIFY_SOCKET")
+    if not address:
+        return False
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
+            link.sendto(state.encode(), address)
+    except OSError:
+        return False
+    return True
+
+
+def monotonic(reactor: Any) -> None:
+    """
+    Let a reactor count monotonic time. Twisted's count the wall clock: if that is set back an hour, every delayed call
+    comes an hour late. To be called before anything is scheduled.
+    """
+    reactor.seconds = time.monotonic

@@ -1,0 +1,234 @@
+"""
+An agent that takes part: it replicates the state, and serves it.
+
+Consensus below, the door above, and the duties that are held only while leading. What it stands on (clock, stores,
+transport, chance) is given to it, so that a whole server runs inside a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txconsul.agent.archives import Archives
+from txconsul.consensus import Consensus, Observer
+from txconsul.endpoints.door import Door
+from txconsul.endpoints.leading import Leading
+from txconsul.endpoints.methods import METHODS
+from txconsul.endpoints.placing import Me
+from txconsul.endpoints.site import Facts, Site
+from txconsul.interfaces import ILogStore, IRaftTransport, ISnapshotStore, IStableStore
+from txconsul.leader.reconcile import Reconcile
+from txconsul.leader.session_ttl import SessionTTL
+from txconsul.leader.tombstones import Tombstones
+from txconsul.raft.messages import Role
+from txconsul.raft.timing import Timing
+from txconsul.records.base import Record
+from txconsul.records.catalog import RegisterRequest
+from txconsul.records.raft import Configuration
+from txconsul.records.raft import Server as RaftServer
+from txconsul.snapshotting import SnapshotPolicy
+from txconsul.state.machine import StateMachine
+
+__all__ = ["NobodyElse", "Server", "ServerSettings"]
+
+_NANOSECONDS = 1_000_000_000
+
+
+class ServerSettings(Record, frozen=True):
+    """
+    What a server is told to be.
+
+    @ivar id: the node's UUID.
+    @ivar address: where its Raft is reached, C{host:port}.
+    @ivar bootstrap: begin a group of its own, if it belongs to none.
+    @ivar session_ttl_min: ns.
+    @ivar default_query_time: seconds that a blocking query waits if it does not say; C{max_query_time}: at most.
+    @ivar hold_timeout: seconds that a request waits for a leader (Consul's C{rpc_hold_timeout}).
+    """
+
+    id: str
+    name: str
+    datacenter: str
+    address: str
+    bootstrap: bool
+    registration: RegisterRequest
+    timing: Timing = Timing()
+    policy: SnapshotPolicy = SnapshotPolicy()
+    session_ttl_min: int = 10 * _NANOSECONDS
+    default_query_time: float = 300.0
+    max_query_time: float = 600.0
+    hold_timeout: float = 7.0
+
+
+@implementer(IRaftTransport)
+class NobodyElse:
+    """The transport of a group of one: there is nobody to send anything to."""
+
+    def send(self, to: str, address: str, message: object) -> None:
+        """Lost."""
+
+    def send_snapshot(self, to: str, address: str, message: object, stream: Any) -> Deferred[None]:
+        """Lost."""
+        stream.close()
+        return Deferred()
+
+
+class _Machine(StateMachine):
+    """The state machine, which tells the leader which locks are delayed."""
+
+    leading: Leading
+
+    def applied(self, index: int) -> None:
+        """A batch ends: note lock delays before anybody is woken who could take the lock."""
+        for key, delay in self.store.take_lock_delays():
+            self.leading.lock_delays.add(key, delay / _NANOSECONDS, self.leading.now)
+        super().applied(index)
+
+
+class Server(MultiService, Observer):
+    """
+    One server.
+
+    @ivar door: where requests are asked.
+    @ivar ready: fires when a leader is known for the first time.
+    """
+
+    _log = Logger("txconsul.server")
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        log_store: ILogStore,
+        stable_store: IStableStore,
+        snapshot_store: ISnapshotStore,
+        transport: IRaftTransport,
+        clock: IReactorTime,
+        rng: Random,
+        wall: Callable[[], bytes],
+        new_id: Callable[[], str],
+        facts: Facts,
+        failed: Callable[[Failure], object],
+    ) -> None:
+        """
+        @param wall: the time of day, as Go's 15 bytes.
+        @param new_id: makes a random UUID's text.
+        @param failed: told once if the server cannot go on.
+        """
+        super().__init__()
+        self._settings = settings
+        self._snapshot_store = snapshot_store
+        self._log_store = log_store
+        self._failed = failed
+        self.machine = _Machine()
+        self.store = self.machine.store
+        self.consensus = Consensus(
+            settings.id,
+            log_store=log_store,
+            stable_store=stable_store,
+            snapshot_store=snapshot_store,
+            machine=self.machine,
+            transport=transport,
+            clock=clock,
+            rng=rng,
+            wall=wall,
+            timing=settings.timing,
+            policy=settings.policy,
+        )
+        self.leading = Leading(clock.seconds, new_id, settings.session_ttl_min, settings.datacenter)
+        self.machine.leading = self.leading
+        self.site = Site(
+            me=Me(settings.datacenter, True, False, False, False),
+            store=self.store,
+            consensus=self.consensus,
+            clock=clock,
+            rng=rng,
+            leading=self.leading,
+            default_query_time=settings.default_query_time,
+            max_query_time=settings.max_query_time,
+            hold_timeout=settings.hold_timeout,
+            node_name=lambda id: settings.name if id == settings.id else "",
+            facts=facts,
+            snapshots=Archives(self.consensus, snapshot_store),
+        )
+        self.door = Door(self.site, METHODS)
+        timers = self.leading.timers = SessionTTL(self.store, self.door, settings.datacenter, clock)
+        self._duties = MultiService()
+        for duty in (
+            timers,
+            Tombstones(self.store, self.door, settings.datacenter, clock),
+            Reconcile(self.door, settings.registration, clock),
+        ):
+            duty.setServiceParent(self._duties)
+        self.ready: Deferred[None] = Deferred()
+
+    # ---- coming and going ----
+
+    def startService(self) -> None:
+        """Bring back what is on disk, and take part in the group."""
+        super().startService()
+        self.consensus.observe(self)
+        bootstrap = None
+        if self._settings.bootstrap:
+            bootstrap = Configuration(servers=(RaftServer(id=self._settings.id, address=self._settings.address),))
+        self.consensus.start(bootstrap).addErrback(self.consensus_failed)
+
+    async def _stop(self) -> None:
+        self._step_aside()
+        await self.consensus.stop()
+        await self._log_store.close()
+
+    def stopService(self) -> Deferred[Any]:
+        """Take no part any more; everything durable stays so."""
+        stopped = maybeDeferred(super().stopService)
+        return stopped.addCallback(lambda _: Deferred.fromCoroutine(self._stop()))
+
+    # ---- what becomes of it ----
+
+    def role_changed(self, role: Role, term: int) -> None:
+        """Leadership was gained, or lost."""
+        if role is not Role.LEADER:
+            self._step_aside()
+            return
+        self._log.info("Won the election: term={term}", term=term)
+        # Everything that was ever committed must be applied before it is served.
+        self.consensus.barrier().addCallbacks(self._established, lambda reason: None, callbackArgs=(term,))
+
+    def _established(self, _: object, term: int) -> None:
+        if not self.consensus.is_leader or self.consensus.term != term or not self.running:
+            return
+        self.site.me = self.site.me._replace(is_leader=True, leader_known=True, heard_of_leader=True)
+        self._duties.startService()
+        self.door.leader_changed()
+        self._log.info("Leadership is established: term={term}", term=term)
+        if not self.ready.called:
+            self.ready.callback(None)
+
+    def _step_aside(self) -> None:
+        if self._duties.running:
+            self._duties.stopService()
+        if self.site.me.is_leader:
+            self.site.me = self.site.me._replace(is_leader=False)
+            self._log.warn("Leadership is lost")
+
+    def leader_changed(self, leader: str, address: str) -> None:
+        """Another leader is known, or none."""
+        known = bool(leader) and leader != self._settings.id
+        if known:
+            self.site.me = self.site.me._replace(leader_known=True, heard_of_leader=True)
+            self.door.leader_changed()
+        elif not leader:
+            self.site.me = self.site.me._replace(leader_known=False)
+
+    def consensus_failed(self, reason: Failure) -> None:
+        """The server cannot go on."""
+        self._failed(reason)

@@ -1,0 +1,45 @@
+"""
+Agent: what concerns only the agent that is asked.
+
+Source: Consul's documentation of the agent HTTP API.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from txconsul.endpoints.authorizing import Authorizer
+from txconsul.endpoints.placing import Rule
+from txconsul.endpoints.registry import server
+from txconsul.endpoints.site import Site
+from txconsul.records.queries import DCSpecificRequest
+
+__all__: list[str] = []
+
+
+@server("Agent.Self", DCSpecificRequest, Rule.AGENT)
+def self_(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> dict[str, Any]:
+    """The agent's configuration and state."""
+    authorizer.require_agent_read()
+    return site.facts.document()
+
+
+@server("Agent.Version", DCSpecificRequest, Rule.AGENT)
+def version(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> dict[str, str]:
+    """Which program this is."""
+    authorizer.require_agent_read()
+    return site.facts.version()
+
+
+@server("Agent.Host", DCSpecificRequest, Rule.AGENT)
+def host(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> dict[str, Any]:
+    """The machine below the agent."""
+    authorizer.require_operator_read()
+    return site.facts.host()
+
+
+@server("Agent.Metrics", DCSpecificRequest, Rule.AGENT)
+def metrics(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> dict[str, Any]:
+    """What the agent counted and measured."""
+    authorizer.require_agent_read()
+    return site.facts.metrics()

@@ -1,0 +1,159 @@
+"""
+C{/v1/catalog/} and C{/v1/health/}: the first slice.
+
+Source: Consul's documentation of the catalog and health HTTP APIs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from txconsul.codec import json
+from txconsul.endpoints.registry import Answer
+from txconsul.errors import BadRequest
+from txconsul.http.answers import json_value, meta_head
+from txconsul.http.parameters import Target, read_options
+from txconsul.http.routes import BOTH, PARTITION, Action, Call, Render, Route, Tenancy, asks, datacenter, reads, text
+from txconsul.records.catalog import DeregisterRequest, RegisterRequest
+from txconsul.records.queries import (
+    ChecksInStateRequest,
+    DCSpecificRequest,
+    NodeSpecificRequest,
+    ServiceSpecificRequest,
+)
+
+if TYPE_CHECKING:
+    from txconsul.http.api import API
+    from txconsul.http.response import Response
+    from txconsul.http.parser import Request
+
+__all__ = ["ROUTES"]
+
+#: What Go reads as a truth value.
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+
+
+def _consistency_head(call: Call, answer: Answer) -> bytes:
+    """What is known of the answer, and which consistency it was read with."""
+    options = call.prepared.options
+    mode = b"stale" if options.allow_stale else b"consistent" if options.require_consistent else b"leader"
+    return meta_head(answer) + b"X-Consul-Effective-Consistency: %b\r\n" % mode
+
+
+def _render(api: API, call: Call, answer: Answer) -> Response:
+    return json_value(api.settings, answer.value, call.pretty, _consistency_head(call, answer))
+
+
+def _render_node(api: API, call: Call, answer: Answer) -> Response:
+    """A node with its services by their ids; null where there is none."""
+    shown = None
+    if answer.value is not None:
+        node, services = answer.value
+        shown = {"Node": node, "Services": {one.id: one for one in services}}
+    return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
+
+
+def _render_node_list(api: API, call: Call, answer: Answer) -> Response:
+    """A node with a list of its services."""
+    node, services = (None, ()) if answer.value is None else answer.value
+    return json_value(
+        api.settings, {"Node": node, "Services": services}, call.pretty, _consistency_head(call, answer)
+    )
+
+
+def _meta_filters(target: Target) -> dict[str, str] | None:
+    """The C{?node-meta=name:value} parameters."""
+    given = target.query.get("node-meta")
+    if not given:
+        return None
+    pairs = (one.partition(":") for one in given)
+    return {name: value for name, _, value in pairs}
+
+
+def _of_dc(api: API, target: Target, rest: bytes) -> DCSpecificRequest:
+    options = read_options(target, api.settings.read_defaults)
+    return DCSpecificRequest(
+        datacenter=datacenter(api, target), node_meta_filters=_meta_filters(target), options=options
+    )
+
+
+def _of_node(api: API, target: Target, rest: bytes) -> NodeSpecificRequest:
+    options = read_options(target, api.settings.read_defaults)
+    if not rest:
+        raise BadRequest("Missing node name")
+    return NodeSpecificRequest(datacenter=datacenter(api, target), node=text(rest), options=options)
+
+
+def _of_service(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
+    options = read_options(target, api.settings.read_defaults)
+    if not rest:
+        raise BadRequest("Missing service name")
+    passing = target.get("passing")
+    if passing and passing not in _TRUE and passing not in _FALSE:
+        raise BadRequest("Invalid value for ?passing")
+    return ServiceSpecificRequest(
+        datacenter=datacenter(api, target),
+        service_name=text(rest),
+        service_tags=tuple(target.query.get("tag", ())),
+        must_be_passing=target.has("passing") and passing not in _FALSE,
+        node_meta_filters=_meta_filters(target),
+        options=options,
+    )
+
+
+def _of_state(api: API, target: Target, rest: bytes) -> ChecksInStateRequest:
+    options = read_options(target, api.settings.read_defaults)
+    if not rest:
+        raise BadRequest("Missing check state")
+    return ChecksInStateRequest(
+        datacenter=datacenter(api, target), state=text(rest), node_meta_filters=_meta_filters(target), options=options
+    )
+
+
+def _reads(method: str, prepare: Any, render: Render = _render, tenancy: Tenancy = BOTH) -> dict[str, Action]:
+    return {"GET": reads(method, prepare, render, tenancy, meta_on_error=True)}
+
+
+def _register(api: API, call: Call, request: Request) -> RegisterRequest:
+    return _in_datacenter(api, call, _decode(RegisterRequest, request.body))
+
+
+def _deregister(api: API, call: Call, request: Request) -> DeregisterRequest:
+    return _in_datacenter(api, call, _decode(DeregisterRequest, request.body))
+
+
+def _decode(record: Any, body: bytes) -> Any:
+    try:
+        return json.decode(record, body, strict=True)
+    except json.BadJSON as error:
+        raise BadRequest(f"Request decode failed: {error}") from None
+
+
+def _in_datacenter(api: API, call: Call, record: Any) -> Any:
+    """The record with the datacenter that it goes to: its own word goes first."""
+    return record if record.datacenter else msgspec.structs.replace(record, datacenter=datacenter(api, call.target))
+
+
+def _render_true(api: API, call: Call, _: Any) -> Response:
+    return json_value(api.settings, True, call.pretty)
+
+
+ROUTES = [
+    Route(b"/v1/catalog/register", {"PUT": asks("Catalog.Register", _register, _render_true)}),
+    Route(b"/v1/catalog/deregister", {"PUT": asks("Catalog.Deregister", _deregister, _render_true)}),
+    Route(
+        b"/v1/catalog/datacenters", {"GET": reads("Catalog.ListDatacenters", _of_dc, tenancy=Tenancy())}
+    ),
+    Route(b"/v1/catalog/nodes", _reads("Catalog.ListNodes", _of_dc, tenancy=PARTITION)),
+    Route(b"/v1/catalog/services", _reads("Catalog.ListServices", _of_dc)),
+    Route(b"/v1/catalog/node/", _reads("Catalog.NodeServices", _of_node, _render_node)),
+    Route(b"/v1/catalog/node-services/", _reads("Catalog.NodeServices", _of_node, _render_node_list)),
+    Route(b"/v1/catalog/service/", _reads("Catalog.ServiceNodes", _of_service)),
+    Route(b"/v1/health/node/", _reads("Health.NodeChecks", _of_node)),
+    Route(b"/v1/health/checks/", _reads("Health.ServiceChecks", _of_service)),
+    Route(b"/v1/health/state/", _reads("Health.ChecksInState", _of_state)),
+    Route(b"/v1/health/service/", _reads("Health.ServiceNodes", _of_service)),
+]

@@ -1,0 +1,27 @@
+"""
+The whole table of routes: the HTTP API at one glance.
+"""
+
+from __future__ import annotations
+
+from txconsul.http import (
+    routes_agent,
+    routes_catalog,
+    routes_kv,
+    routes_operator,
+    routes_session,
+    routes_snapshot,
+    routes_txn,
+)
+
+__all__ = ["ROUTES"]
+
+ROUTES = [
+    *routes_kv.ROUTES,
+    *routes_session.ROUTES,
+    *routes_txn.ROUTES,
+    *routes_catalog.ROUTES,
+    *routes_agent.ROUTES,
+    *routes_operator.ROUTES,
+    *routes_snapshot.ROUTES,
+]
