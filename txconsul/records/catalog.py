@@ -2,7 +2,7 @@
 The catalog: nodes, what registers and deregisters, what the answers show.
 
 Source: Consul's documentation of the catalog; the wire documents' Node, RegisterRequest, DeregisterRequest,
-ServiceNode, CheckServiceNode and the request records.
+ServiceNode and CheckServiceNode.
 """
 
 from __future__ import annotations
@@ -11,22 +11,9 @@ from typing import Annotated
 
 from txconsul.records.base import OMIT_JSON, Record, Uint
 from txconsul.records.health import HealthCheck
-from txconsul.records.query import DEFAULT, QueryOptions
 from txconsul.records.service import ConnectProxyConfig, Locality, NodeService, ServiceAddress, ServiceConnect, Weights
 
-__all__ = [
-    "CheckServiceNode",
-    "ChecksInStateRequest",
-    "DCSpecificRequest",
-    "DeregisterRequest",
-    "Node",
-    "NodeServices",
-    "NodeSpecificRequest",
-    "QuerySource",
-    "RegisterRequest",
-    "ServiceNode",
-    "ServiceSpecificRequest",
-]
+__all__ = ["CheckServiceNode", "DeregisterRequest", "Node", "NodeServices", "RegisterRequest", "ServiceNode"]
 
 
 class Node(Record, frozen=True):
@@ -127,69 +114,3 @@ class DeregisterRequest(Record, frozen=True):
     peer_name: str = ""
     service_id: str = ""
     token: str = ""
-
-
-class QuerySource(Record, frozen=True):
-    """From where an answer is to be seen: the node whose network distance orders it."""
-
-    datacenter: str = ""
-    segment: str = ""
-    node: str = ""
-    node_partition: Annotated[str, OMIT_JSON] = ""
-    disable_node: Annotated[bool, OMIT_JSON] = False
-
-
-class DCSpecificRequest(Record, frozen=True):
-    """Ask for everything of a kind in a datacenter: nodes, services."""
-
-    datacenter: str = ""
-    node_meta_filters: dict[str, str] | None = None
-    source: QuerySource = QuerySource()
-    peer_name: str = ""
-    options: QueryOptions = DEFAULT
-
-
-class NodeSpecificRequest(Record, frozen=True):
-    """Ask for what a node has: services, checks, sessions."""
-
-    datacenter: str = ""
-    node: str = ""
-    peer_name: str = ""
-    merge_central_config: bool = False
-    options: QueryOptions = DEFAULT
-
-
-class ServiceSpecificRequest(Record, frozen=True):
-    """
-    Ask for the instances of a service.
-
-    @ivar tag_filter: whether C{service_tags} are asked for.
-    """
-
-    datacenter: str = ""
-    service_name: str = ""
-    service_kind: str = ""
-    service_tag: str = ""
-    service_tags: tuple[str, ...] | None = None
-    service_address: str = ""
-    tag_filter: bool = False
-    connect: bool = False
-    ingress: bool = False
-    node_meta_filters: dict[str, str] | None = None
-    source: QuerySource = QuerySource()
-    peer_name: str = ""
-    sameness_group: str = ""
-    merge_central_config: bool = False
-    health_filter_type: int = 0
-    options: QueryOptions = DEFAULT
-
-
-class ChecksInStateRequest(Record, frozen=True):
-    """Ask for all checks that say C{state}, or C{any}."""
-
-    datacenter: str = ""
-    state: str = ""
-    node_meta_filters: dict[str, str] | None = None
-    source: QuerySource = QuerySource()
-    peer_name: str = ""
-    options: QueryOptions = DEFAULT

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from txconsul.records.base import OMIT_JSON, Record
 
-__all__ = ["Coordinate", "Position"]
+__all__ = ["Coordinate", "CoordinateBatch", "Position"]
 
 
 class Position(Record, frozen=True):
@@ -33,3 +33,9 @@ class Coordinate(Record, frozen=True):
     node: str = ""
     partition: Annotated[str, OMIT_JSON] = ""
     segment: str = ""
+
+
+class CoordinateBatch(Record, frozen=True):
+    """What the leader logs of several nodes at once. On the wire it is the list alone."""
+
+    updates: tuple[Coordinate, ...] = ()

@@ -12,12 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from txconsul.codec.gomsgpack import decode
+from msgspec.structs import replace
+
+from txconsul.codec.gomsgpack import BadMessage, decode, from_wire, unpack
 from txconsul.errors import Corrupt, InvalidRequest
+from txconsul.records.autopilot import AutopilotSetConfigRequest, SystemMetadataRequest
 from txconsul.records.base import Record
+from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.command import IGNORABLE, Command
+from txconsul.records.coordinate import Coordinate, CoordinateBatch
 from txconsul.records.kv import KVSRequest, TombstoneRequest
+from txconsul.records.session import SessionRequest
+from txconsul.records.txn import TxnRequest
 from txconsul.state.store import Store
+from txconsul.state.txn import transact
 
 __all__ = ["COMMANDS", "Row", "UnknownCommand", "apply", "decode_command"]
 
@@ -27,10 +35,15 @@ class UnknownCommand(Corrupt):
 
 
 class Row(NamedTuple):
-    """How one type of command is applied."""
+    """
+    How one type of command is applied.
+
+    @ivar read: bytes of the body -> record, where the body is not simply the record.
+    """
 
     record: type[Record]
     function: Callable[[Store, int, Any], object]
+    read: Callable[[bytes], Any] | None = None
 
 
 def _kvs(store: Store, index: int, request: KVSRequest) -> object:
@@ -45,24 +58,104 @@ def _kvs(store: Store, index: int, request: KVSRequest) -> object:
     if op == "unlock":
         return kv.unlock(index, entry) is not None
     if op == "delete":
-        return kv.delete(index, entry.key)
+        kv.delete(index, entry.key)
+        return None
     if op == "delete-cas":
         return kv.delete_cas(index, entry.modify_index, entry.key)
     if op == "delete-tree":
-        return kv.delete_tree(index, entry.key)
+        kv.delete_tree(index, entry.key)
+        return None
     raise InvalidRequest(f"Invalid KVS operation '{op}'")
 
 
 def _tombstone(store: Store, index: int, request: TombstoneRequest) -> object:
     if request.op != "reap":
         raise InvalidRequest(f"Invalid Tombstone operation '{request.op}'")
-    return store.kv.reap(request.reap_index)
+    store.kv.reap(request.reap_index)
+    return None
+
+
+def _register(store: Store, index: int, request: RegisterRequest) -> object:
+    store.registrations.register(index, request)
+    return None
+
+
+def _deregister(store: Store, index: int, request: DeregisterRequest) -> object:
+    registrations = store.registrations
+    if request.service_id:
+        registrations.delete_service(index, request.node, request.service_id)
+    elif request.check_id:
+        registrations.delete_check(index, request.node, request.check_id)
+    else:
+        registrations.delete_node(index, request.node)
+    return None
+
+
+def _session(store: Store, index: int, request: SessionRequest) -> object:
+    if request.op == "create":
+        return store.sessions.create(index, request.session)
+    if request.op != "destroy":
+        raise InvalidRequest(f"Invalid Session operation '{request.op}'")
+    store.sessions.destroy(index, request.session.id)
+    return None
+
+
+def _txn(store: Store, index: int, request: TxnRequest) -> object:
+    return transact(store, index, request.ops or ())
+
+
+def _autopilot(store: Store, index: int, request: AutopilotSetConfigRequest) -> object:
+    table = store.tables.autopilot
+    present = table.rows.get("")
+    if request.cas and (present is None or request.config.modify_index != present.modify_index):
+        return False
+    created = index if present is None else present.create_index
+    table.put("", replace(request.config, create_index=created, modify_index=index))
+    return True if request.cas else None
+
+
+def _metadata(store: Store, index: int, request: SystemMetadataRequest) -> object:
+    entry, table = request.entry, store.tables.metadata
+    if entry is None or request.op not in ("upsert", "delete"):
+        raise InvalidRequest(f"invalid system metadata operation type: {request.op}")
+    present = table.rows.get(entry.key)
+    if request.op == "delete":
+        if present is not None:
+            table.remove(entry.key)
+            store.tables.indexes.put("system-metadata", index)
+        return None
+    if not entry.key:
+        raise InvalidRequest("missing key on system metadata")
+    created = index if present is None else present.create_index
+    table.put(entry.key, replace(entry, create_index=created, modify_index=index))
+    store.tables.indexes.put("system-metadata", index)
+    return True
+
+
+def _coordinates(store: Store, index: int, batch: CoordinateBatch) -> object:
+    store.coordinates.update(index, batch.updates)
+    return None
+
+
+def _read_coordinates(body: bytes) -> CoordinateBatch:
+    updates = unpack(body)
+    if updates is not None and not isinstance(updates, list):
+        raise BadMessage("expected a list of coordinates")
+    read = from_wire(Coordinate)
+    return CoordinateBatch(updates=tuple([read(update) for update in updates or ()]))
 
 
 #: Every command that this state knows how to apply.
 COMMANDS: dict[int, Row] = {
+    Command.REGISTER: Row(RegisterRequest, _register),
+    Command.DEREGISTER: Row(DeregisterRequest, _deregister),
     Command.KVS: Row(KVSRequest, _kvs),
+    Command.SESSION: Row(SessionRequest, _session),
     Command.TOMBSTONE: Row(TombstoneRequest, _tombstone),
+    Command.COORDINATE_BATCH_UPDATE: Row(CoordinateBatch, _coordinates, _read_coordinates),
+    Command.TXN: Row(TxnRequest, _txn),
+    Command.AUTOPILOT: Row(AutopilotSetConfigRequest, _autopilot),
+    Command.SYSTEM_METADATA: Row(SystemMetadataRequest, _metadata),
 }
 
 
@@ -79,6 +172,8 @@ def decode_command(data: bytes) -> tuple[int, Record | None]:
     type_ = data[0] & ~IGNORABLE
     row = COMMANDS.get(type_)
     if row is not None:
+        if row.read is not None:
+            return type_, row.read(data[1:])
         return type_, decode(row.record, memoryview(data)[1:])
     if data[0] & IGNORABLE:
         return type_, None

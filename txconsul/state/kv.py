@@ -17,6 +17,10 @@ from txconsul.state.tables import Tables
 
 __all__ = ["KV"]
 
+# Said here, since within the class C{list} is its method.
+Entries = list[DirEntry]
+Names = list[bytes]
+
 
 class KV:
     """The key-value part of a store."""
@@ -45,7 +49,7 @@ class KV:
             return self.index, None
         return entry.modify_index, entry
 
-    def list(self, prefix: bytes) -> tuple[int, list[DirEntry]]:
+    def list(self, prefix: bytes) -> tuple[int, Entries]:
         """
         Every entry whose key begins so, in the order of their keys.
 
@@ -60,7 +64,7 @@ class KV:
             highest = max(highest, max([entry.modify_index for entry in entries]))
         return highest or self.index, entries
 
-    def keys(self, prefix: bytes, separator: bytes = b"") -> tuple[int, list[bytes]]:
+    def keys(self, prefix: bytes, separator: bytes = b"") -> tuple[int, Names]:
         """
         The keys that begin so, in their order, each cut after the first C{separator} behind the prefix.
 
@@ -84,11 +88,11 @@ class KV:
             cut[name if at < 0 else name[: at + length]] = None
         return index, [*cut]
 
-    def held_by(self, session_id: str) -> list[bytes]:
+    def held_by(self, session_id: str) -> Names:
         """The keys whose lock a session holds, in their order."""
         return self._tables.kv_by_session.keys(session_id.lower())
 
-    def _names(self, prefix: bytes) -> list[bytes]:
+    def _names(self, prefix: bytes) -> Names:
         ordered = self._tables.kv.ordered
         assert ordered is not None
         return ordered.with_prefix(prefix)

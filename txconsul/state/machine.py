@@ -4,13 +4,15 @@ The state machine that the replicated log is applied to: one L{Store} behind L{I
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 from zope.interface import implementer
 
 from txconsul.interfaces import IStateMachine
 from txconsul.records.command import IGNORABLE
 from txconsul.state.commands import apply, decode_command
+from txconsul.state.snapshot import freeze, load
 from txconsul.state.store import Store
 
 __all__ = ["StateMachine"]
@@ -42,3 +44,24 @@ class StateMachine:
     def applied(self, index: int) -> None:
         """A batch ends: wake the waiters."""
         self.store.applied()
+
+    def freeze(self) -> Iterator[bytes]:
+        """
+        A consistent picture of now.
+
+        @return: the pieces of Consul's snapshot stream, made as they are asked for.
+        """
+        return freeze(self.store)
+
+    def restore(self, stream: BinaryIO) -> Iterator[float]:
+        """
+        Replace the state by that of a snapshot.
+
+        @return: steps that yield the share done, from 0.0 to 1.0. The last one swaps the new state in and wakes every
+            waiter; until then the old state stands.
+        @raise Corrupt: (from a step) the stream is damaged; the old state stands.
+        """
+        fresh = Store()
+        yield from load(fresh, stream)
+        self.store.adopt(fresh)
+        yield 1.0

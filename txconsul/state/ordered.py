@@ -87,6 +87,13 @@ class OrderedKeys:
             at += 1
         return found
 
+    def copy(self) -> OrderedKeys:
+        """The same keys, independent of later changes."""
+        twin = OrderedKeys()
+        twin._blocks = [block[:] for block in self._blocks]
+        twin._highest = self._highest[:]
+        return twin
+
     def __iter__(self) -> Iterator[bytes]:
         for block in self._blocks:
             yield from block

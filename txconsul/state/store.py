@@ -7,8 +7,16 @@ Rule 2: nothing here knows the time, does I/O, or draws lots: the same commands 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from txconsul.records.txn import TxnOp, TxnResponse
+from txconsul.state.catalog import Catalog
+from txconsul.state.coordinates import Coordinates
 from txconsul.state.kv import KV
+from txconsul.state.registrations import Registrations
+from txconsul.state.sessions import Sessions
 from txconsul.state.tables import Tables
+from txconsul.state.txn import transact
 from txconsul.state.watches import Key, Watches
 
 __all__ = ["Store"]
@@ -18,7 +26,12 @@ class Store:
     """
     One server's copy of the state. Its parts are replaced when another store is taken over: look them up each time.
 
-    @ivar kv: the L{KV} part.
+    @ivar tables: the rows.
+    @ivar kv: keys and values.
+    @ivar sessions: sessions.
+    @ivar catalog: nodes, services and checks, as they are read.
+    @ivar registrations: the same, as they are written.
+    @ivar coordinates: where nodes are in the network.
     @ivar watches: who waits; survives a restore.
     """
 
@@ -29,11 +42,23 @@ class Store:
     def _take(self, tables: Tables) -> None:
         self.tables = tables
         self.kv = KV(tables)
+        self.sessions = Sessions(tables, self.kv)
+        self.registrations = Registrations(tables, self.sessions)
+        self.catalog = Catalog(tables)
+        self.coordinates = Coordinates(tables)
 
     @property
     def index(self) -> int:
         """The highest index of any table; 0 while nothing was written."""
         return max(self.tables.indexes.rows.values(), default=0)
+
+    def read_txn(self, operations: Iterable[TxnOp]) -> TxnResponse:
+        """
+        Run a transaction none of whose operations writes.
+
+        @return: results, or errors. The index of what it saw is L{index}.
+        """
+        return transact(self, 0, operations)
 
     def applied(self) -> None:
         """A batch of commands ends: wake whoever waits for what it touched."""

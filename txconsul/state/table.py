@@ -29,18 +29,18 @@ class Index(Generic[K, R]):
     """
     A secondary index: which rows have a name in common.
 
-    @param names: the names of a row, none for a row that the index leaves out.
+    @param names: C{(key, row) -> names}; none for a row that the index leaves out.
     """
 
     __slots__ = ("_names", "_rows")
 
-    def __init__(self, names: Callable[[R], tuple[Hashable, ...]]) -> None:
+    def __init__(self, names: Callable[[K, R], tuple[Hashable, ...]]) -> None:
         self._names = names
         self._rows: dict[Hashable, dict[K, None]] = {}
 
     def keys(self, name: Hashable) -> list[K]:
         """The primary keys of the rows that have this name, in their order."""
-        return sorted(self._rows.get(name, _NONE))  # type: ignore[type-var]
+        return sorted(self._rows.get(name, _NONE))
 
     def names(self) -> Iterable[Hashable]:
         """Every name that a row has."""
@@ -55,8 +55,8 @@ class Index(Generic[K, R]):
 
     def move(self, key: K, before: R | None, after: R | None) -> None:
         """A row changed."""
-        old = () if before is None else self._names(before)
-        new = () if after is None else self._names(after)
+        old = () if before is None else self._names(key, before)
+        new = () if after is None else self._names(key, after)
         if old == new:
             return
         rows = self._rows
@@ -134,7 +134,7 @@ class Table(Generic[K, R]):
     def reindex(self) -> None:
         """C{rows} was filled directly, by a restore: build order and indexes in one go."""
         if self.ordered is not None:
-            self.ordered = OrderedKeys(sorted(self.rows))  # type: ignore[type-var, arg-type]
+            self.ordered = OrderedKeys(sorted(self.rows))  # type: ignore[arg-type]
         for index in self._indexes:
             for key, row in self.rows.items():
                 index.move(key, None, row)

@@ -1,58 +1,114 @@
 """
-The tables of one store: a declaration of each with its keys, indexes and what its changes touch.
+The tables of one store: a declaration of each with its keys, its indexes and what its changes touch.
 
-Names of nodes, services and checks are found whatever their case, as Consul finds them; keys of such tables are
-lower case. C{indexes} is Consul's own table of table indexes: what C{X-Consul-Index} shows.
+Names of nodes, services and checks are found whatever their case, as Consul finds them: keys of those tables are in
+lower case. C{indexes} is Consul's own table of table indexes, from which C{X-Consul-Index} comes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from txconsul.records.autopilot import AutopilotConfig, SystemMetadataEntry
+from txconsul.records.catalog import Node
+from txconsul.records.coordinate import Coordinate
+from txconsul.records.health import HealthCheck
 from txconsul.records.kv import DirEntry
+from txconsul.records.service import NodeService
 from txconsul.records.session import Session
 from txconsul.state.table import Index, Journal, Table
 from txconsul.state.watches import Key
 
-__all__ = ["Tables"]
+__all__ = ["PEER", "Tables", "session_check_ids"]
+
+#: Consul keeps the catalog's indexes by the peer that a row came from; C{~} is this cluster itself.
+PEER = "peer.~:"
+
+#: C{(node, id)} of a service or a check, in lower case.
+Pair = tuple[str, str]
 
 
 class Tables:
     """
     @ivar journal: the changes since the last batch was finished.
     @ivar lock_delays: C{(key, ns)} of keys whose session was invalidated, for whoever keeps the time.
+    @ivar kept: snapshot records that this program cannot read yet, as they came: type byte -> values.
     """
 
     def __init__(self) -> None:
-        self.journal: Journal = []
+        journal: Journal = []
+        self.journal = journal
         self.lock_delays: list[tuple[bytes, int]] = []
+        self.kept: dict[int, list[Any]] = {}
 
-        #: Consul's index table: name of a table, or of a part of one -> index of its last change.
-        self.indexes: Table[str, int] = Table("index", self.journal)
+        #: Consul's index table: name of a table, or of a part of one, in lower case -> index of its last change.
+        self.indexes: Table[str, int] = Table("index", journal)
 
         self.kv_by_session: Index[bytes, DirEntry] = Index(_holder)
         self.kv: Table[bytes, DirEntry] = Table(
-            "kvs", self.journal, indexes=(self.kv_by_session,), ordered=True, touches=_kv_touched
+            "kvs", journal, indexes=(self.kv_by_session,), ordered=True, touches=_kv_touched
         )
         #: A deleted key, or the prefix of a deleted tree -> index of the deletion.
-        self.tombstones: Table[bytes, int] = Table("tombstones", self.journal, ordered=True)
+        self.tombstones: Table[bytes, int] = Table("tombstones", journal, ordered=True)
 
-        self.sessions_by_node: Index[str, Session] = Index(lambda session: (session.node.lower(),))
-        #: Sessions that depend on a check, by C{(node, check id)}.
-        self.sessions_by_check: Index[str, Session] = Index(_session_checks)
+        self.sessions_by_node: Index[str, Session] = Index(lambda key, session: (session.node.lower(),))
+        self.sessions_by_check: Index[str, Session] = Index(_checks_of_session)
         self.sessions: Table[str, Session] = Table(
-            "sessions",
-            self.journal,
-            indexes=(self.sessions_by_node, self.sessions_by_check),
-            touches=_session_touched,
+            "sessions", journal, indexes=(self.sessions_by_node, self.sessions_by_check), touches=_session_touched
         )
+
+        self.nodes_by_id: Index[str, Node] = Index(lambda key, node: (node.id.lower(),) if node.id else ())
+        self.nodes: Table[str, Node] = Table("nodes", journal, indexes=(self.nodes_by_id,), touches=self._node_touched)
+        self.services_by_node: Index[Pair, NodeService] = Index(lambda key, service: (key[0],))
+        self.services_by_name: Index[Pair, NodeService] = Index(lambda key, service: (service.service.lower(),))
+        self.services: Table[Pair, NodeService] = Table(
+            "services", journal, indexes=(self.services_by_node, self.services_by_name), touches=_service_touched
+        )
+        #: Kind and name of every service that has an instance -> index of its first one.
+        self.kinds: Table[Pair, int] = Table("kind-service-names", journal)
+        self.checks_by_node: Index[Pair, HealthCheck] = Index(lambda key, check: (key[0],))
+        #: By C{(node, service id)}; the checks of the node itself have an empty service id.
+        self.checks_by_instance: Index[Pair, HealthCheck] = Index(lambda key, c: ((key[0], c.service_id.lower()),))
+        self.checks_by_service: Index[Pair, HealthCheck] = Index(
+            lambda key, check: (check.service_name.lower(),) if check.service_name else ()
+        )
+        self.checks_by_status: Index[Pair, HealthCheck] = Index(lambda key, check: (check.status.lower(),))
+        self.checks: Table[Pair, HealthCheck] = Table(
+            "checks",
+            journal,
+            indexes=(self.checks_by_node, self.checks_by_instance, self.checks_by_service, self.checks_by_status),
+            touches=self._check_touched,
+        )
+        self.coordinates_by_node: Index[Pair, Coordinate] = Index(lambda key, coordinate: (key[0],))
+        #: By C{(node, segment)}.
+        self.coordinates: Table[Pair, Coordinate] = Table(
+            "coordinates", journal, indexes=(self.coordinates_by_node,), touches=_coordinate_touched
+        )
+
+        #: The one row has the empty key.
+        self.autopilot: Table[str, AutopilotConfig] = Table(
+            "autopilot-config", journal, touches=lambda key, before, after: (("table", "autopilot-config"),)
+        )
+        self.metadata: Table[str, SystemMetadataEntry] = Table("system-metadata", journal)
+
+    def all(self) -> tuple[Table[Any, Any], ...]:
+        """Every table."""
+        return tuple([value for value in vars(self).values() if isinstance(value, Table)])
 
     def index(self, *names: str) -> int:
         """The highest of these entries of the index table; 0 where there is none."""
         rows = self.indexes.rows
         return max([rows.get(name, 0) for name in names])
 
-    def rollback(self, mark: int, delays: int = 0) -> None:
+    def raise_index(self, index: int, *names: str) -> None:
+        """Set these entries of the index table, unless they are higher already."""
+        rows = self.indexes.rows
+        for name in names:
+            if rows.get(name, 0) < index:
+                self.indexes.put(name, index)
+
+    def rollback(self, mark: int, delays: int) -> None:
         """Take back every change since the journal, and the list of lock delays, had these lengths."""
         journal = self.journal
         for table, key, before, after in reversed(journal[mark:]):
@@ -60,16 +116,38 @@ class Tables:
         del journal[mark:]
         del self.lock_delays[delays:]
 
+    # Health answers show the node and its own checks beside each of its services.
+
+    def _services_on(self, node: str) -> Iterator[Key]:
+        for key in self.services_by_node.keys(node):
+            yield ("service", self.services.rows[key].service.lower())
+
+    def _node_touched(self, key: str, before: Node | None, after: Node | None) -> Iterator[Key]:
+        yield ("table", "nodes")
+        yield ("node", key)
+        yield from self._services_on(key)
+
+    def _check_touched(self, key: Pair, before: HealthCheck | None, after: HealthCheck | None) -> Iterator[Key]:
+        yield ("table", "checks")
+        yield ("node", key[0])
+        yield ("check", key)
+        for check in (before, after):
+            if check is not None:
+                if check.service_id:
+                    yield ("service", check.service_name.lower())
+                else:
+                    yield from self._services_on(key[0])
+
 
 def session_check_ids(session: Session) -> list[str]:
-    """The ids of all checks that a session depends on, old words and new, without repetition."""
+    """The ids of all checks that a session depends on, in old words and new, each once."""
     ids = dict.fromkeys(session.checks or ())
     ids |= dict.fromkeys(session.node_checks or ())
     ids |= dict.fromkeys([check.id for check in session.service_checks or ()])
     return list(ids)
 
 
-def _holder(entry: DirEntry) -> tuple[str, ...]:
+def _holder(key: bytes, entry: DirEntry) -> tuple[str, ...]:
     return (entry.session.lower(),) if entry.session else ()
 
 
@@ -77,7 +155,7 @@ def _kv_touched(key: bytes, before: DirEntry | None, after: DirEntry | None) -> 
     return (("kv", key), ("table", "kvs"))
 
 
-def _session_checks(session: Session) -> tuple[tuple[str, str], ...]:
+def _checks_of_session(key: str, session: Session) -> tuple[Pair, ...]:
     node = session.node.lower()
     return tuple([(node, id.lower()) for id in session_check_ids(session)])
 
@@ -88,3 +166,15 @@ def _session_touched(key: str, before: Session | None, after: Session | None) ->
     for session in (before, after):
         if session is not None:
             yield ("node-sessions", session.node.lower())
+
+
+def _service_touched(key: Pair, before: NodeService | None, after: NodeService | None) -> Iterator[Key]:
+    yield ("table", "services")
+    yield ("node", key[0])
+    for service in (before, after):
+        if service is not None:
+            yield ("service", service.service.lower())
+
+
+def _coordinate_touched(key: Pair, before: Coordinate | None, after: Coordinate | None) -> tuple[Key, ...]:
+    return (("table", "coordinates"), ("coordinate", key[0]))

@@ -12,7 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable
 
-__all__ = ["Key", "Wait", "Watches", "check", "kv_key", "kv_prefix", "node", "service", "session", "table"]
+__all__ = [
+    "Key",
+    "Wait",
+    "Watches",
+    "check",
+    "coordinate",
+    "kv_key",
+    "kv_prefix",
+    "node",
+    "node_sessions",
+    "service",
+    "session",
+    "table",
+]
 
 Key = tuple[str, Hashable]
 
@@ -48,6 +61,16 @@ def service(name: str) -> Key:
 def check(node: str, check_id: str) -> Key:
     """One check."""
     return ("check", (node.lower(), check_id.lower()))
+
+
+def coordinate(node: str) -> Key:
+    """The network coordinates of a node."""
+    return ("coordinate", node.lower())
+
+
+def node_sessions(node: str) -> Key:
+    """The sessions of a node."""
+    return ("node-sessions", node.lower())
 
 
 def session(id: str) -> Key:
@@ -130,21 +153,22 @@ class Watches:
 
     def wake_all(self) -> None:
         """Call everybody back: the whole state was replaced."""
-        due: dict[Wait, None] = {}
-        for places in (self._by_key, *self._by_prefix.values()):
-            for waiters in places.values():
-                _gather(due, waiters)
-        self._finish(due)
+        self._finish(self._everybody())
 
     def __bool__(self) -> bool:
         return bool(self._by_key or self._by_prefix)
 
     def __len__(self) -> int:
+        return len(self._everybody())
+
+    def _everybody(self) -> dict[Wait, None]:
         due: dict[Wait, None] = {}
-        for places in (self._by_key, *self._by_prefix.values()):
-            for waiters in places.values():
+        for waiters in self._by_key.values():
+            _gather(due, waiters)
+        for prefixes in self._by_prefix.values():
+            for waiters in prefixes.values():
                 _gather(due, waiters)
-        return len(due)
+        return due
 
     def _finish(self, due: Collection[Wait]) -> None:
         for wait in due:

@@ -1,0 +1,195 @@
+"""
+Reading the catalog: what is registered, in the order of names, each answer with its index.
+
+Source: Consul's documentation of the catalog and health HTTP APIs and of blocking queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from txconsul.records.catalog import CheckServiceNode, Node, ServiceNode
+from txconsul.records.health import ANY, HealthCheck
+from txconsul.records.service import NodeService, Weights
+from txconsul.state.registrations import NODE_EXTINCTION, SERVICE_EXTINCTION, node_index, service_index
+from txconsul.state.tables import PEER, Pair, Tables
+
+__all__ = ["Catalog"]
+
+#: A node may be named by the first characters of its id, from two on.
+_ID_CHARACTERS_MIN = 2
+
+
+class Catalog:
+    """The part of a store that reads the catalog. Indexes are never 0."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    # ---- nodes ----
+
+    def nodes(self) -> tuple[int, list[Node]]:
+        """@return: C{(index, nodes)}: all."""
+        rows = self._tables.nodes.rows
+        return self._index("nodes"), [rows[key] for key in sorted(rows)]
+
+    def node(self, name: str) -> tuple[int, Node | None]:
+        """@return: C{(index, node)}."""
+        return self._index("nodes"), self._tables.nodes.rows.get(name.lower())
+
+    def node_by_id(self, id: str) -> Node | None:
+        """The node with this id."""
+        tables = self._tables
+        keys = tables.nodes_by_id.keys(id.lower())
+        return tables.nodes.rows[keys[0]] if keys else None
+
+    def node_services(self, name_or_id: str) -> tuple[int, tuple[Node, dict[str, NodeService]] | None]:
+        """
+        A node and what runs on it.
+
+        @param name_or_id: a name, or the first characters of an id that no other node's id begins with.
+        @return: C{(index, (node, services by id))}, or C{(index, None)} where there is no such node.
+        """
+        tables = self._tables
+        node = tables.nodes.rows.get(name_or_id.lower())
+        if node is None:
+            if len(name_or_id) < _ID_CHARACTERS_MIN:
+                return 1, None
+            even = name_or_id.lower()[: len(name_or_id) // 2 * 2]
+            named = [node for node in tables.nodes.rows.values() if node.id.lower().startswith(even)]
+            if len(named) != 1:
+                return (1 if named else tables.index(NODE_EXTINCTION) or 1), None
+            node = named[0]
+        keys = tables.services_by_node.keys(node.node.lower())
+        services = [tables.services.rows[key] for key in keys]
+        return tables.index(node_index(node.node)) or 1, (node, {service.id: service for service in services})
+
+    # ---- services ----
+
+    def services(self) -> tuple[int, dict[str, list[str]]]:
+        """@return: C{(index, {name: tags})}: all services with every tag of their instances."""
+        found: dict[str, dict[str, None]] = {}
+        rows = self._tables.services.rows
+        for key in sorted(rows):
+            found.setdefault(rows[key].service, {}).update(dict.fromkeys(rows[key].tags or ()))
+        return self._index("services"), {name: [*tags] for name, tags in found.items()}
+
+    def has_service(self, node: str, id: str) -> bool:
+        """Whether a node has a service of this id."""
+        return (node.lower(), id.lower()) in self._tables.services.rows
+
+    def service(self, node: str, id: str) -> NodeService | None:
+        """One service of a node."""
+        return self._tables.services.rows.get((node.lower(), id.lower()))
+
+    def service_nodes(self, name: str, tags: Iterable[str] | None = None) -> tuple[int, list[ServiceNode]]:
+        """
+        The instances of a service, each with its node.
+
+        @param tags: an instance must have them all, whatever their case.
+        @return: C{(index, instances)}, in the order of their nodes' names.
+        """
+        tables = self._tables
+        keys = tables.services_by_name.keys(name.lower())
+        index = self._service_index(name, bool(keys), "services", "nodes")
+        rows = tables.services.rows
+        return index, [self._with_node(key, rows[key]) for key in _tagged(keys, tables, tags)]
+
+    def check_service_nodes(self, name: str, tags: Iterable[str] | None = None) -> tuple[int, list[CheckServiceNode]]:
+        """
+        The instances of a service, each with its node and the checks of both.
+
+        @param tags: an instance must have them all, whatever their case.
+        @return: C{(index, instances)}, in the order of their nodes' names.
+        """
+        tables = self._tables
+        keys = tables.services_by_name.keys(name.lower())
+        index = self._service_index(name, bool(keys), "checks", "services", "nodes")
+        found = [
+            CheckServiceNode(
+                node=tables.nodes.rows[key[0]],
+                service=tables.services.rows[key],
+                checks=(*self._checks_of((key[0], "")), *self._checks_of(key)),
+            )
+            for key in _tagged(keys, tables, tags)
+        ]
+        return index, found
+
+    # ---- checks ----
+
+    def check(self, node: str, check_id: str) -> HealthCheck | None:
+        """One check of a node."""
+        return self._tables.checks.rows.get((node.lower(), check_id.lower()))
+
+    def node_checks(self, node: str) -> tuple[int, list[HealthCheck]]:
+        """@return: C{(index, checks)}: those of a node and of its services."""
+        tables = self._tables
+        keys = tables.checks_by_node.keys(node.lower())
+        return self._index("checks"), [tables.checks.rows[key] for key in keys]
+
+    def service_checks(self, name: str) -> tuple[int, list[HealthCheck]]:
+        """@return: C{(index, checks)}: those of a service's instances, not of their nodes."""
+        tables = self._tables
+        keys = tables.checks_by_service.keys(name.lower())
+        return self._index("checks"), [tables.checks.rows[key] for key in keys]
+
+    def checks_in_state(self, status: str) -> tuple[int, list[HealthCheck]]:
+        """@return: C{(index, checks)}: those that say C{status}; all for C{any}."""
+        tables = self._tables
+        keys = sorted(tables.checks.rows) if status == ANY else tables.checks_by_status.keys(status.lower())
+        return self._index("checks"), [tables.checks.rows[key] for key in keys]
+
+    # ---- within ----
+
+    def _index(self, *names: str) -> int:
+        return self._tables.index(*[PEER + name for name in names]) or 1
+
+    def _service_index(self, name: str, exists: bool, *otherwise: str) -> int:
+        """
+        An existing service has an index of its own. One that is not there has that of the last service that went, so
+        that whoever waits for it sleeps while others change.
+        """
+        rows = self._tables.indexes.rows
+        if not exists and SERVICE_EXTINCTION in rows:
+            return rows[SERVICE_EXTINCTION]
+        return rows.get(service_index(name)) or self._index(*otherwise)
+
+    def _checks_of(self, instance: Pair) -> list[HealthCheck]:
+        tables = self._tables
+        return [tables.checks.rows[key] for key in tables.checks_by_instance.keys(instance)]
+
+    def _with_node(self, key: Pair, service: NodeService) -> ServiceNode:
+        node = self._tables.nodes.rows[key[0]]
+        return ServiceNode(
+            id=node.id,
+            node=node.node,
+            address=node.address,
+            datacenter=node.datacenter,
+            tagged_addresses=node.tagged_addresses,
+            node_meta=node.meta,
+            service_kind=service.kind,
+            service_id=service.id,
+            service_name=service.service,
+            service_tags=service.tags,
+            service_address=service.address,
+            service_tagged_addresses=service.tagged_addresses,
+            service_weights=service.weights or Weights(),
+            service_meta=service.meta,
+            service_port=service.port,
+            service_socket_path=service.socket_path,
+            service_enable_tag_override=service.enable_tag_override,
+            service_proxy=service.proxy,
+            service_connect=service.connect,
+            service_locality=service.locality,
+            peer_name=service.peer_name,
+            create_index=service.create_index,
+            modify_index=service.modify_index,
+        )
+
+
+def _tagged(keys: list[Pair], tables: Tables, tags: Iterable[str] | None) -> list[Pair]:
+    wanted = {tag.lower() for tag in tags or ()}
+    if not wanted:
+        return keys
+    rows = tables.services.rows
+    return [key for key in keys if wanted <= {tag.lower() for tag in rows[key].tags or ()}]
