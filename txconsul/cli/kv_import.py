@@ -24,7 +24,7 @@ Usage: txconsul kv import [options] DATA
   other. The text comes from a file, from standard input, or is the argument:
 
       $ txconsul kv import @shop.json
-      $ txconsul kv export -datacenter=dc1 shop/ | txconsul kv import -datacenter=dc2 -
+      $ txconsul kv export shop/ | txconsul kv import -datacenter=dc2 -
       $ txconsul kv import '[{"key": "shop/open", "flags": 0, "value": "eWVz"}]'
 
   Keys under another prefix than they were exported from:

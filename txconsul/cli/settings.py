@@ -65,13 +65,13 @@ SERVER_FLAGS = (
 PARTITION_FLAG = Flag(
     "partition",
     OPTIONAL_STRING,
-    "Admin partition of the request, instead of the token's or `default`. Only Consul Enterprise has partitions.",
+    "Admin partition of the request, instead of the token's or the default one. Only Consul Enterprise has partitions.",
 )
 TENANCY_FLAGS = (
     Flag(
         "namespace",
         OPTIONAL_STRING,
-        "Namespace of the request, instead of the token's or `default`. Only Consul Enterprise has namespaces.",
+        "Namespace of the request, instead of the token's or the default one. Only Consul Enterprise has namespaces.",
     ),
     PARTITION_FLAG,
 )
