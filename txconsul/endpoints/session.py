@@ -21,6 +21,7 @@ from txconsul.records.queries import NodeSpecificRequest
 from txconsul.records.command import Command
 from txconsul.records.session import Session, SessionRequest, SessionSpecificRequest
 from txconsul.state.store import Store
+from txconsul.state.watches import node_sessions as node_sessions_key
 from txconsul.state.watches import session as session_key
 from txconsul.state.watches import table
 
@@ -50,7 +51,7 @@ def list_(store: Store, request: SessionSpecificRequest, authorizer: Authorizer)
     return store.sessions.list()
 
 
-@read("Session.NodeSessions", NodeSpecificRequest, lambda request: (table("sessions"),))
+@read("Session.NodeSessions", NodeSpecificRequest, lambda request: (node_sessions_key(request.node),))
 def node_sessions(store: Store, request: NodeSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The sessions of one node."""
     return store.sessions.of_node(request.node)

@@ -20,7 +20,6 @@ from txconsul.errors import RequestRefused
 from txconsul.records.command import Command
 from txconsul.records.txn import TxnError, TxnOp, TxnReadRequest, TxnRequest, TxnResponse
 from txconsul.state.store import Store
-from txconsul.state.txn import read_only
 
 __all__ = ["writes"]
 
@@ -110,4 +109,4 @@ def read_all(store: Store, request: TxnReadRequest, authorizer: Authorizer) -> t
     ops, errors = _prepare_all(request.ops or (), authorizer, None)
     if errors:
         return 0, (TxnResponse(errors=errors), False)
-    return 0, (read_only(store, ops), True)
+    return 0, (store.read_txn(ops), True)

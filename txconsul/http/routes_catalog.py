@@ -52,16 +52,15 @@ def _render_node(api: API, call: Call, answer: Answer) -> Response:
     shown = None
     if answer.value is not None:
         node, services = answer.value
-        shown = {"Node": node, "Services": {one.id: one for one in services}}
+        shown = {"Node": node, "Services": services}
     return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
 
 
 def _render_node_list(api: API, call: Call, answer: Answer) -> Response:
     """A node with a list of its services."""
-    node, services = (None, ()) if answer.value is None else answer.value
-    return json_value(
-        api.settings, {"Node": node, "Services": services}, call.pretty, _consistency_head(call, answer)
-    )
+    node, services = (None, {}) if answer.value is None else answer.value
+    shown = {"Node": node, "Services": list(services.values())}
+    return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
 
 
 def _meta_filters(target: Target) -> dict[str, str] | None:

@@ -1,0 +1,165 @@
+"""JSON as Go writes and reads it."""
+
+from __future__ import annotations
+
+import json as stdlib_json
+from typing import Annotated, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from txconsul.codec import json
+from txconsul.codec.gotime import pack_time
+from txconsul.records.base import OMIT_JSON, Record, Text, Time, Uint
+
+
+class Inner(Record, frozen=True):
+    """A record within a record."""
+
+    port: int = 0
+
+
+class Sample(Record, frozen=True):
+    """A field of each kind."""
+
+    node_id: str = ""
+    count: Uint = 0
+    value: bytes | None = None
+    key: Text = b""
+    at: Time = pack_time(0)
+    note: Annotated[str, OMIT_JSON] = ""
+    tags: tuple[str, ...] | None = None
+    meta: dict[str, str] | None = None
+    inner: Inner | None = None
+    inners: tuple[Inner, ...] | None = None
+    any_: Any = None
+
+
+class WriteTests(SynchronousTestCase):
+    """Records to JSON."""
+
+    def show(self, record: Record) -> Any:
+        """A record's JSON, parsed."""
+        return stdlib_json.loads(json.encode(record))
+
+    def test_zero(self) -> None:
+        """nil is null, empty text is there, what is marked so is left out while it is empty."""
+        self.assertEqual(
+            self.show(Sample()),
+            {
+                "NodeID": "",
+                "Count": 0,
+                "Value": None,
+                "Key": "",
+                "At": "1970-01-01T00:00:00Z",
+                "Tags": None,
+                "Meta": None,
+                "Inner": None,
+                "Inners": None,
+                "Any": None,
+            },
+        )
+
+    def test_full(self) -> None:
+        """Bytes are base64, keys are text, lists and maps of records are written through."""
+        shown = self.show(
+            Sample(
+                value=b"\x00\xff",
+                key="café".encode(),
+                note="n",
+                tags=(),
+                meta={"a": "b"},
+                inner=Inner(port=1),
+                inners=(Inner(port=2),),
+            )
+        )
+        self.assertEqual(shown["Value"], "AP8=")
+        self.assertEqual(shown["Key"], "café")
+        self.assertEqual(shown["Note"], "n")
+        self.assertEqual(shown["Tags"], [])
+        self.assertEqual(shown["Inner"], {"Port": 1})
+        self.assertEqual(shown["Inners"], [{"Port": 2}])
+
+    def test_notUTF8(self) -> None:
+        """Text that is no UTF-8 is shown with U+FFFD, wherever it stands."""
+        self.assertEqual(self.show(Sample(key=b"a\xff"))["Key"], "a\ufffd")
+        self.assertEqual(self.show(Sample(node_id=b"a\xff".decode("utf-8", "surrogateescape")))["NodeID"], "a\ufffd")
+
+    def test_indent(self) -> None:
+        """Pretty JSON has four spaces a level."""
+        self.assertEqual(json.indent(b'{"a":[1]}'), b'{\n    "a": [\n        1\n    ]\n}')
+
+
+class ReadTests(SynchronousTestCase):
+    """JSON to records."""
+
+    def test_anyCase(self) -> None:
+        """Names match whatever their case; unknown ones are ignored, null changes nothing."""
+        read = json.decode(Sample, b'{"nodeid": "x", "COUNT": 3, "Other": 1, "Note": null}')
+        self.assertEqual(read, Sample(node_id="x", count=3))
+
+    def test_strict(self) -> None:
+        """Strictly, an unknown name is refused at any depth."""
+        for body in (b'{"Other": 1}', b'{"Inner": {"Other": 1}}', b'{"Inners": [{"Other": 1}]}'):
+            self.assertRaises(json.BadJSON, json.decode, Sample, body, strict=True)
+
+    def test_wrongTypes(self) -> None:
+        """A value of another type is refused, and the field is named."""
+        for body in (
+            b'{"NodeID": 1}',
+            b'{"Count": "1"}',
+            b'{"Count": 1.0}',
+            b'{"Count": -1}',
+            b'{"Count": 18446744073709551616}',
+            b'{"Count": true}',
+            b'{"Value": 1}',
+            b'{"Value": "***"}',
+            b'{"Tags": "a"}',
+            b'{"Tags": [1]}',
+            b'{"Meta": []}',
+            b'{"Inner": []}',
+            b"[]",
+            b'"text"',
+        ):
+            self.assertRaises(json.BadJSON, json.decode, Sample, body)
+        error = self.assertRaises(json.BadJSON, json.decode, Sample, b'{"Inner": {"Port": "x"}}')
+        self.assertIn("Inner.Port", str(error))
+
+    def test_trailing(self) -> None:
+        """What follows the first value is ignored, as Go's decoder does; nothing at all is EOF."""
+        self.assertEqual(json.decode(Sample, b'{"NodeID": "x"} trailing'), Sample(node_id="x"))
+        self.assertEqual(json.decode(Sample, b"null"), Sample())
+        error = self.assertRaises(json.BadJSON, json.decode, Sample, b" ")
+        self.assertEqual(str(error), "EOF")
+
+    def test_deep(self) -> None:
+        """Nesting without end is refused, not recursed into."""
+        self.assertRaises(json.BadJSON, json.decode, Sample, b"[" * 100_000)
+        self.assertRaises(json.BadJSON, json.decode, Sample, b'{"Any":' * 50_000)
+
+    @given(st.binary(max_size=60))
+    def test_anyBytes(self, data: bytes) -> None:
+        """Any bytes give a record or BadJSON."""
+        try:
+            json.decode(Sample, data)
+        except json.BadJSON:
+            pass
+
+    @given(
+        st.builds(
+            Sample,
+            node_id=st.text(st.characters(exclude_categories=("Cs",))),
+            count=st.integers(0, 2**64 - 1),
+            value=st.none() | st.binary(min_size=1),
+            key=st.text(st.characters(exclude_categories=("Cs",))).map(str.encode),
+            at=st.just(pack_time(0)),
+            tags=st.none() | st.lists(st.text(st.characters(exclude_categories=("Cs",)))).map(tuple),
+            inner=st.none() | st.builds(Inner, port=st.integers(-(2**63), 2**63 - 1)),
+        )
+    )
+    def test_roundTrip(self, record: Sample) -> None:
+        """What is written is read back (times aside, which are not read)."""
+        plain = stdlib_json.loads(json.encode(record))
+        del plain["At"]
+        self.assertEqual(json.from_json(Sample, plain), record)
