@@ -150,6 +150,14 @@ class SocketTests(ServedTestCase):
         sized = client.call("PUT", "/v1/x", body=iter([b"abc"]), headers={"Content-Length": "3"})
         self.assertEqual([sized.read(6), sized.read(6), sized.read(6)], [b"PUT /v", b"1/xabc", b""])
 
+    def test_badToken(self) -> None:
+        """A token that HTTP cannot carry is refused, and not shown."""
+        server = self.serve(HTTPServer(("127.0.0.1", 0), Handler))
+        for token in ("secret\nX-Other: 1", "secret\u20ac"):
+            found = self.failure(connect(Settings(address=f"127.0.0.1:{server.server_port}", token=token)))
+            self.assertIn("a header's value cannot be sent", found)
+            self.assertNotIn("secret", found)
+
     def test_unix(self) -> None:
         """Requests over a socket file, whose errors call the host localhost."""
         folder = TemporaryDirectory()  # not trial's own: a socket's path has at most 107 bytes

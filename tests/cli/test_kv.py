@@ -322,6 +322,7 @@ class ExportImportTests(SynchronousTestCase):
             self.assertEqual(invoke("kv", "import", data).err, text)
         for data in (
             "not json",
+            "[" * 100_000,
             "{}",
             "[1]",
             '[{"flags": -1}]',

@@ -100,7 +100,7 @@ class Answer:
         body = self.read()
         try:
             return json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ApiError(f"the agent's answer is no JSON: {error}") from None
 
     @property

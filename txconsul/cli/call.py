@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import wraps
+from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from txconsul.cli.gotext import to_bytes
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from txconsul.cli.api import Client
     from txconsul.cli.settings import Settings
 
-__all__ = ["Call", "Connect", "Failed", "Run", "command", "write_line"]
+__all__ = ["Call", "Connect", "Failed", "Run", "command", "standard_streams", "write_line"]
 
 Connect = Callable[["Settings"], "Client"]
 
@@ -101,6 +102,7 @@ def write_line(stream: BinaryIO, text: str | bytes) -> None:
     """A text and a newline, at once, so that lines of several programs do not mix."""
     data = to_bytes(text) if isinstance(text, str) else text
     stream.write(data + b"\n")
+    stream.flush()
 
 
 def command(flags: tuple[Flag, ...], *, repeats_errors: bool = False) -> Callable[[Callable[[Call], int | None]], Run]:
@@ -143,5 +145,8 @@ def command(flags: tuple[Flag, ...], *, repeats_errors: bool = False) -> Callabl
 
 
 def standard_streams() -> tuple[BinaryIO, BinaryIO, BinaryIO]:
-    """The process's own."""
-    return sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer
+    """The process's own; one that the process was started without is as good as an empty one."""
+    stdin = sys.stdin.buffer if sys.stdin else BytesIO()
+    stdout = sys.stdout.buffer if sys.stdout else BytesIO()
+    stderr = sys.stderr.buffer if sys.stderr else BytesIO()
+    return stdin, stdout, stderr

@@ -102,7 +102,10 @@ def _read(data: bytes) -> list[Imported]:
 
     @raise ValueError: it is no JSON, or not of this shape.
     """
-    found: Any = json.loads(data)
+    try:
+        found: Any = json.loads(data)
+    except RecursionError:
+        raise ValueError("json: nested too deep") from None
     if found is None:
         return []
     if not isinstance(found, list):

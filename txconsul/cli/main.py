@@ -32,7 +32,7 @@ def run() -> int:
         stdout.flush()
     except BrokenPipeError:
         # nobody reads any more (such as head): end quietly, and keep the interpreter from flushing again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
         return _PIPE_CLOSED
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -55,7 +55,9 @@ def _exchange(connection: http.client.HTTPConnection, request: Request, settings
         connection.request(request.method, request.target, request.body, headers, encode_chunked=chunks)
     except (BrokenPipeError, ConnectionResetError) as error:
         broken = error  # the agent may have said why before it stopped reading
-    except (OSError, ValueError) as error:  # ValueError: a header that cannot be sent
+    except ValueError:  # without its text, which shows the header: it may be the token
+        raise TransportFailed("net/http: a header's value cannot be sent, such as a token of several lines") from None
+    except OSError as error:
         raise TransportFailed(_broken(error, names, settings, "write")) from None
     try:
         response = connection.response_class(connection.sock, method=request.method)
