@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IPushProducer, INegotiated
+from twisted.internet.interfaces import IHalfCloseableProtocol, INegotiated, IProtocol, IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -152,6 +152,8 @@ class HTTPConnection:
         self.transport = transport
         self.factory.connected(self)
         transport.registerProducer(self, True)
+        if INegotiated.providedBy(transport):
+            self._time(self.factory.handshaking)
 
     def connectionMade(self) -> None:
         """See L{IProtocol}; L{makeConnection} does it all."""
@@ -162,8 +164,10 @@ class HTTPConnection:
             self._lingered += len(data)
             if self._lingered > LINGER_BYTES_MAX:
                 self.transport.abortConnection()
-            return
-        self._serve(data)
+        elif self._reading:
+            self._serve(data)
+        else:
+            self._reader.hold(data)  # what the transport had read before it was told to pause
 
     def readConnectionLost(self) -> None:
         """
@@ -249,7 +253,14 @@ class HTTPConnection:
         self._serving = False
         if out:
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
-        if not reader.empty or self._timing is not None or self._queue or self._stream is not None or self._closing:
+        if (
+            not reader.empty
+            or self._queue
+            or self._timing is not None
+            or self._stream is not None
+            or self._closing
+            or not self._reading
+        ):
             self._settle(left <= 0)
 
     def _settle(self, turn_over: bool) -> None:
@@ -258,6 +269,7 @@ class HTTPConnection:
             return
         reader, factory = self._reader, self.factory
         if self._stream is not None:
+            self._set_reading()
             self._advance()
             return
         if self._closing:
@@ -282,7 +294,7 @@ class HTTPConnection:
                 self._time(factory.slow_bodies)
             elif self._timing is not factory.slow_heads:
                 self._time(factory.slow_heads)
-        elif self._timing is factory.slow_heads or self._timing is factory.slow_bodies:
+        elif self._timing in (factory.slow_heads, factory.slow_bodies, factory.handshaking):
             self._time(None)
         self._set_reading()
 
@@ -304,13 +316,14 @@ class HTTPConnection:
         waited.addBoth(proceed)
 
     def _set_reading(self) -> None:
-        wanted = (
+        wanted = self._closing or (
             not self._paused
+            and self._stream is None
             and self._yielded is None
             and self._reader.waiting is None
-            and (self._closing or len(self._queue) < PIPELINED_MAX)
+            and len(self._queue) < PIPELINED_MAX
         )
-        if wanted is not self._reading and not self._lost:
+        if wanted is not self._reading and not self._lost and not self._half_closed:
             self._reading = wanted
             if wanted:
                 self.transport.resumeProducing()
@@ -354,17 +367,19 @@ class HTTPConnection:
     def _wait(self, request: Request, answer: Any) -> None:
         slot = _Slot(request)
         self._queue.append(slot)
-        if isinstance(answer, Response):
-            slot.response = answer
-        else:
+        if isinstance(answer, Deferred):
             slot.deferred = answer
             answer.addCallbacks(self._answered, self._failed, callbackArgs=(slot,), errbackArgs=(slot,))
+        else:
+            self._answered(answer, slot)
         if not request.keep_alive:
             self._closing = True
 
-    def _answered(self, response: Response, slot: _Slot) -> None:
+    def _answered(self, response: Any, slot: _Slot) -> None:
         slot.deferred = None
-        if self._lost:
+        if not isinstance(response, Response):
+            response = self.factory.failed(slot.request, Failure(TypeError(f"not a response: {response!r}")))  # type: ignore[no-untyped-call]
+        if slot not in self._queue:
             _close(response.body)
             return
         slot.response = response
@@ -373,14 +388,13 @@ class HTTPConnection:
 
     def _failed(self, failure: Failure, slot: _Slot) -> None:
         slot.deferred = None
-        if not self._lost:
+        if slot in self._queue:
             self._answered(self.factory.failed(slot.request, failure), slot)
 
     def _put_ready(self, out: list[bytes]) -> None:
         """Add the answers that are ready and whose turn it is."""
-        queue = self._queue
-        while queue and queue[0].response is not None and self._stream is None and not self._ended:
-            slot = queue.pop(0)
+        while self._queue and self._queue[0].response is not None and self._stream is None:
+            slot = self._queue.pop(0)
             self._put(slot.request, slot.response, out)
 
     def _drop_queue(self) -> None:

@@ -378,11 +378,16 @@ class RequestReader:
 
     def receive(self, data: bytes) -> Request | None:
         """
-        Take bytes as they came.
+        Take bytes as they came, and give the first request that they complete.
 
         @raise RequestUnreadable: they are no request.
         @raise BodyRefused: the body is too large, or its sink failed.
         """
+        self.hold(data)
+        return self.next()
+
+    def hold(self, data: bytes) -> None:
+        """Take bytes as they came, for L{next} to read."""
         held = self._data
         if not held:
             self._data = data
@@ -393,7 +398,6 @@ class RequestReader:
                 held = self._data = bytearray(held[self._at :])
                 self._at = 0
             held += data
-        return self.next()
 
     def next(self) -> Request | None:
         """The next request that is complete, or None: more bytes are needed. Raises as L{receive}."""

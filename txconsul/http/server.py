@@ -22,7 +22,7 @@ from txconsul.http.deadlines import Deadlines
 from txconsul.http.parser import BodySink, Request, Rules
 from txconsul.http.response import Response, plain, reason_phrase, status_line
 
-__all__ = ["BODY_BYTES_MAX_DEFAULT", "Application", "HTTPFactory", "refuse"]
+__all__ = ["BODY_BYTES_MAX_DEFAULT", "Application", "HTTPFactory", "connections_allowed", "refuse"]
 
 #: What the application is: it answers now, or later. It should not raise; if it does, the answer is 500.
 Application = Callable[[Request], "Response | Deferred[Response]"]
@@ -40,10 +40,20 @@ UNREAD_SECONDS_MAX = 120.0
 HALF_CLOSED_SECONDS_MAX = 5.0
 #: How long input is thrown away after a last answer.
 LINGER_SECONDS = 2.0
+#: Descriptors that clients cannot take.
+DESCRIPTORS_RESERVED = 128
 #: How often deadlines are looked at, and the date is made anew.
 TICK_SECONDS = 1.0
 
 _log = Logger()
+
+
+def connections_allowed(descriptors_max: int) -> int:
+    """
+    How many connections fit into a process's limit of descriptors (RLIMIT_NOFILE), with a reserve for its disk, its
+    peers and its listeners.
+    """
+    return max(descriptors_max - max(DESCRIPTORS_RESERVED, descriptors_max // 8), 1)
 
 
 def refuse(request: Request, reason: Exception) -> Response:
@@ -92,7 +102,9 @@ class HTTPFactory:
         with it.
     @param header_bytes_max: Consul's C{http_config.max_header_bytes}; 0 or less means the default.
     @param connections_per_client_max: Consul's C{limits.http_max_conns_per_client}; 0 or less means no limit.
-    @param connections_max: altogether; see L{connections_allowed}. 0 means no limit.
+    @param connections_max: altogether; see L{connections_allowed}; 0 means no limit.
+    @param handshake_seconds_max: Consul's C{limits.https_handshake_timeout}: over TLS, from the connection to its first
+        request.
     @param now_utc: wall time for the C{Date} header, in seconds since 1970.
 
     @ivar connections: all that are open.
@@ -111,6 +123,7 @@ class HTTPFactory:
         header_bytes_max: int = 0,
         connections_per_client_max: int = 200,
         connections_max: int = 0,
+        handshake_seconds_max: float = 5.0,
         now_utc: Callable[[], float] = time.time,
     ) -> None:
         self.application: Application = application
@@ -132,6 +145,15 @@ class HTTPFactory:
         self.unread = Deadlines(UNREAD_SECONDS_MAX, HTTPConnection.timed_out)
         self.half_closed = Deadlines(HALF_CLOSED_SECONDS_MAX, HTTPConnection.timed_out)
         self.lingering = Deadlines(LINGER_SECONDS, HTTPConnection.timed_out)
+        self.handshaking = Deadlines(handshake_seconds_max, HTTPConnection.timed_out)
+        self._deadlines = (
+            self.slow_heads,
+            self.slow_bodies,
+            self.unread,
+            self.half_closed,
+            self.lingering,
+            self.handshaking,
+        )
 
     # ---- IProtocolFactory ----
 
@@ -195,7 +217,7 @@ class HTTPFactory:
         now = self.clock.seconds()
         self._date = b"Date: %b\r\n" % formatdate(self._now_utc(), usegmt=True).encode("ascii")
         self.prefixes.clear()
-        for deadlines in (self.slow_heads, self.slow_bodies, self.unread, self.half_closed, self.lingering):
+        for deadlines in self._deadlines:
             deadlines.look(now)
         self._tick = self.clock.callLater(TICK_SECONDS, self._ticked)
 
