@@ -8,12 +8,19 @@ messages in one packet) fall out instead of being built.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
 
-__all__ = ["Alarm", "Core", "Driver"]
+__all__ = ["HOLD", "Alarm", "Core", "Driver", "Slices"]
+
+#: What a function that carries out an output returns if it could not yet: this output and all that follow wait for
+#: L{Driver.resume}.
+HOLD = object()
 
 
 class Core(Protocol):
@@ -89,19 +96,25 @@ class Driver:
         clock: IReactorTime,
         carry_out: Mapping[type, Callable[[Any], object]],
         drained: Callable[[], object] = lambda: None,
+        failed: Callable[[Failure], object] | None = None,
     ) -> None:
         """
-        @param carry_out: by the output's type, what does it.
+        @param carry_out: by the output's type, what does it; see L{HOLD}.
         @param drained: called at the end of each drain, when all outputs were carried out.
+        @param failed: what is told of an exception of any of these or of the core, after which the driver has
+            stopped. Without it the exception goes to the reactor.
         """
         self.core = core
         self._clock = clock
         self._carry_out = carry_out
         self._drained = drained
+        self._failed = failed
         self._alarm = Alarm(clock, self._rung)
         self._soon: IDelayedCall | None = None
         self._draining = False
         self._stopped = False
+        self._held: deque[Any] = deque()
+        self._holding = False
 
     def fed(self) -> None:
         """The core was given something: drain it at the end of this turn."""
@@ -111,25 +124,32 @@ class Driver:
     def drain(self) -> None:
         """
         Drain at once, for callers which are themselves at the end of a turn (a completed sync). What is fed
-        while outputs are carried out waits for the next turn. An exception of what carries out an output leaves
-        the rest undone: whoever called must stop then.
+        while outputs are carried out waits for the next turn.
         """
-        if self._draining or self._stopped:
+        if self._draining:
+            self.fed()
+            return
+        if self._stopped or self._holding:
             return
         if self._soon is not None:
             self._soon.cancel()
             self._soon = None
         self._draining = True
         try:
-            for output in self.core.take_output():
-                self._carry_out[type(output)](output)
-                if self._stopped:
-                    return
-            self._drained()
+            self._carry_out_all()
+            if not self._stopped:
+                self._drained()
+            if not self._stopped:
+                self._alarm.set(self.core.next_deadline())
+        except Exception:
+            self._broke()
         finally:
             self._draining = False
-        if not self._stopped:
-            self._alarm.set(self.core.next_deadline())
+
+    def resume(self) -> None:
+        """Try again what was held, and go on."""
+        self._holding = False
+        self.drain()
 
     def stop(self) -> None:
         """Carry out nothing more."""
@@ -139,10 +159,86 @@ class Driver:
             self._soon.cancel()
             self._soon = None
 
+    def _carry_out_all(self) -> None:
+        held = self._held
+        held.extend(self.core.take_output())
+        carry_out = self._carry_out
+        while held and not self._stopped:
+            if carry_out[type(held[0])](held[0]) is HOLD:
+                self._holding = True
+                return
+            held.popleft()
+
     def _turn_ends(self) -> None:
         self._soon = None
         self.drain()
 
     def _rung(self) -> None:
-        self.core.wake(self._clock.seconds())
+        try:
+            self.core.wake(self._clock.seconds())
+        except Exception:
+            self._broke()
         self.drain()
+
+    def _broke(self) -> None:
+        """Within an exception handler: nothing can be relied on any more."""
+        self.stop()
+        if self._failed is None:
+            raise
+        self._failed(Failure())
+
+
+class Slices:
+    """
+    Long work in slices, so that the reactor lives meanwhile.
+
+    Twisted's C{Cooperator} ends its slices by the wall clock, which may step back; this goes by a monotonic one.
+    """
+
+    def __init__(self, clock: IReactorTime, slice_seconds: float = 0.01, gap_seconds: float = 0.0) -> None:
+        """
+        @param slice_seconds: a slice ends with the first step after this; with 0.0, after each step.
+        @param gap_seconds: what lies between two slices.
+        """
+        self._clock = clock
+        self._slice_seconds = slice_seconds
+        self._gap_seconds = gap_seconds
+
+    def run(self, steps: Iterator[object]) -> Deferred[None]:
+        """
+        Exhaust C{steps}. The first slice begins at once.
+
+        @return: a Deferred firing at the end, or failing with what a step raised. Cancelling it closes C{steps} (if
+            a generator) and takes no further step.
+        """
+        waiting: list[IDelayedCall] = []
+
+        def cancelled(_: Deferred[None]) -> None:
+            for call in waiting:
+                call.cancel()
+            close = getattr(steps, "close", None)
+            if close is not None:
+                close()
+
+        done: Deferred[None] = Deferred(cancelled)
+        clock = self._clock
+
+        def run_slice() -> None:
+            waiting.clear()
+            end = clock.seconds() + self._slice_seconds
+            try:
+                for _ in steps:
+                    if done.called:
+                        return
+                    if clock.seconds() >= end:
+                        waiting.append(clock.callLater(self._gap_seconds, run_slice))
+                        return
+            except Exception:
+                if not done.called:
+                    done.errback()
+                return
+            if not done.called:
+                done.callback(None)
+
+        run_slice()
+        return done

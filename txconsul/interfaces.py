@@ -13,6 +13,8 @@ __all__ = [
     "ICaller",
     "ILogStore",
     "INetwork",
+    "IRaftTransport",
+    "ISnapshotReceiver",
     "ISnapshotSink",
     "ISnapshotStore",
     "IStableStore",
@@ -175,6 +177,46 @@ class ISnapshotStore(Interface):
         @raise Corrupt: its checksum, length or meta is wrong; the message names the file. The checksum is
             verified before this returns.
         """
+
+
+class IRaftTransport(Interface):
+    """
+    How Raft messages (L{txconsul.raft.messages}) reach the other servers of the group.
+
+    What comes in is given to L{Consensus.receive<txconsul.consensus.Consensus.receive>}, a snapshot's bytes to the
+    L{ISnapshotReceiver} that C{Consensus.receive_snapshot} returns.
+    """
+
+    def send(to, address, message):
+        """
+        Carry a message. It may be lost, doubled or overtaken; nothing is said of that, but a transport which knows
+        that the server cannot be reached may call C{Consensus.unreachable}.
+
+        @param to: the server's id.
+        @param address: where it listens; empty for an answer, which goes back the way the question came.
+        """
+
+    def send_snapshot(to, address, message, stream):
+        """
+        Carry an L{InstallSnapshot<txconsul.raft.messages.InstallSnapshot>} and the bytes that belong to it, under
+        back-pressure.
+
+        @param stream: a binary file of C{message.size} bytes to read; the transport closes it.
+        @return: a Deferred firing when all bytes are out, or failing if that cannot be done. Cancelling it gives up.
+        """
+
+
+class ISnapshotReceiver(Interface):
+    """Takes the bytes of one snapshot that comes in. L{finished} or L{lost} ends it."""
+
+    def write(data):
+        """The next bytes. Those of an unwanted snapshot are thrown away."""
+
+    def finished():
+        """All bytes came. The answer is sent when the snapshot is durable and the state machine restored."""
+
+    def lost():
+        """The connection broke before all bytes came."""
 
 
 class IStateMachine(Interface):
