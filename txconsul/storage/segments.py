@@ -340,11 +340,12 @@ class SegmentLog:
             durable = self._still_durable()
             self._forget_after(durable)
         else:
-            self._broken = str(failure.value) or DiskFailed.text
-            if not isinstance(failure.value, DiskFailed):
-                failure = Failure(DiskFailed(f"{DiskFailed.text}: {failure.value!r}"))  # type: ignore[no-untyped-call]
+            self._broken = str(failure.value)
+            if not isinstance(failure.value, DiskFailed):  # a mistake of ours: the log may be in disorder
+                self._broken = f"{DiskFailed.text}: {self._directory}: {failure.value!r}"
+                self.log.failure("the log's thread failed", failure)
         for done in waiters:
-            done.errback(failure)
+            done.errback(DiskFailed(self._broken) if self._broken is not None else failure.value)
         self._end()
 
     def close(self) -> Deferred[None]:

@@ -11,7 +11,6 @@ from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.python.failure import Failure
 
 __all__ = ["DiskThread", "Inline", "Worker"]
 
@@ -79,8 +78,8 @@ class DiskThread:
             work, arguments, done = task
             try:
                 result = work(*arguments)
-            except BaseException:
-                tell(done.errback, Failure())  # type: ignore[no-untyped-call]
+            except BaseException as error:
+                tell(done.errback, error)
             else:
                 tell(done.callback, result)
             task = work = arguments = done = result = None  # type: ignore[assignment]
