@@ -123,7 +123,11 @@ class Watches:
         return wait
 
     def cancel(self, wait: Wait) -> None:
-        """Forget a wait. One that was woken or cancelled is no matter."""
+        """Forget a wait: it is not called back any more. One that was woken or cancelled is no matter."""
+        wait.callback = _nobody
+        self._leave(wait)
+
+    def _leave(self, wait: Wait) -> None:
         for key in wait.keys:
             kind, name = key
             if kind == _PREFIX:
@@ -172,7 +176,7 @@ class Watches:
 
     def _finish(self, due: Collection[Wait]) -> None:
         for wait in due:
-            self.cancel(wait)
+            self._leave(wait)
         for wait in due:
             wait.callback()
 
@@ -181,6 +185,10 @@ class Watches:
         if kind == _PREFIX:
             return self._by_prefix.setdefault(len(name), {}), name  # type: ignore[arg-type, return-value]
         return self._by_key, key  # type: ignore[return-value]
+
+
+def _nobody() -> None:
+    """Who was cancelled."""
 
 
 def _leave(places: dict, name: object, wait: Wait) -> None:  # type: ignore[type-arg]
