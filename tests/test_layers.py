@@ -30,6 +30,8 @@ LAYERS = {
     "txconsul.driver": 3,
     "txconsul.consensus": 3,
     "txconsul.applying": 3,
+    "txconsul.durability": 3,
+    "txconsul.snapshot_traffic": 3,
     "txconsul.snapshotting": 3,
     "txconsul.endpoints": 4,
     "txconsul.http": 5,
