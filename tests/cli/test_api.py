@@ -315,13 +315,15 @@ class TLSTests(ServedTestCase):
         self.assertEqual(connect(self.settings(address, verify=False)).call("GET", "/v1/x").read(), b"GET /v1/x")
 
     def test_clientCertificate(self) -> None:
-        """A server that wants a certificate gets it; without one it ends the connection."""
+        """A server that wants a certificate gets it; without one it ends the connection, with or without an alert."""
         address = self.https(wants_client=True)
         certificate, key = self.pairs["client"]
         settings = self.settings(address, ca_file=self.ca, client_cert=certificate, client_key=key)
         self.assertEqual(connect(settings).call("GET", "/v1/x").read(), b"GET /v1/x")
-        self.assertIn(
-            "remote error: tls: certificate required", self.failure(connect(self.settings(address, ca_file=self.ca)))
+        found = self.failure(connect(self.settings(address, ca_file=self.ca)))
+        # whether the alert comes before the request is broken off is chance
+        self.assertTrue(
+            any(word in found for word in ("remote error: tls: certificate required", "EOF", "reset", "pipe")), found
         )
 
     def test_plainServer(self) -> None:

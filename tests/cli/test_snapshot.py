@@ -18,7 +18,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.invoking import FakeAgent, answer, invoke
 from tests.vectors import load
-from txconsul.cli.snapshot_archive import BadArchive, read_archive
 from txconsul.cli.snapshot_survey import Group, KeyGroups, survey
 from txconsul.codec.gomsgpack import BadMessage, pack
 from txconsul.records.command import Command
@@ -53,11 +52,7 @@ def archive(state: bytes = STATE, **meta: object) -> bytes:
     described = json.dumps({**META, "Size": len(state), **meta}).encode() + b"\n"
     members = {"meta.json": described, "state.bin": state}
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in members.items())
-    return packed({**members, "SHA256SUMS": sums.encode()})
-
-
-def packed(members: dict[str, bytes]) -> bytes:
-    """A gzip of a tar of files."""
+    members["SHA256SUMS"] = sums.encode()
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, data in members.items():
@@ -227,54 +222,6 @@ class InspectTests(FileTestCase):
         self.assertEqual(found["Meta"], {name: meta[name] for name in ("ID", "Size", "Index", "Term", "Version")})
         self.assertEqual(found["TotalSize"], meta["Size"])
         self.assertFalse([one for one in found["Stats"] if one["Name"].startswith("Unknown")])
-
-
-class ArchiveTests(SynchronousTestCase):
-    """L{read_archive}."""
-
-    def read(self, data: bytes) -> bytes:
-        """The state file of an archive."""
-        state = io.BytesIO()
-        read_archive(io.BytesIO(data), state)
-        return state.getvalue()
-
-    def test_everyCut(self) -> None:
-        """An archive that is cut short anywhere is refused."""
-        whole = archive(HEADER)
-        self.assertEqual(self.read(whole), HEADER)
-        for length in range(len(whole)):
-            self.assertRaises(BadArchive, self.read, whole[:length])
-
-    def test_members(self) -> None:
-        """Another file, a missing one, and a wrong checksum are refused with its name."""
-        good = {"meta.json": b"{}", "state.bin": b"s"}
-        sums = {name: hashlib.sha256(data).hexdigest() for name, data in good.items()}
-        for members, listed, reason in (
-            ({**good, "../evil": b""}, sums, 'unexpected file "../evil" in snapshot'),
-            ({"meta.json": b"{}"}, sums, 'list missing hash for "state.bin"'),
-            (good, {"meta.json": sums["meta.json"]}, 'file missing for "state.bin"'),
-            (good, {**sums, "state.bin": "00"}, 'hash check failed for "state.bin"'),
-            ({**good, "meta.json": b"["}, sums, "failed to decode snapshot metadata: "),
-            ({**good, "meta.json": b" " * 2**21}, sums, "meta.json is too large"),
-        ):
-            text = "".join(f"{checksum}  {name}\n" for name, checksum in listed.items())
-            error = self.assertRaises(BadArchive, self.read, packed({**members, "SHA256SUMS": text.encode()}))
-            self.assertIn(reason, str(error))
-
-    @settings(max_examples=200)
-    @given(st.integers(0, 400), st.integers(1, 255))
-    def test_anyFlip(self, place: int, mask: int) -> None:
-        """An archive with one byte changed is refused, or gives the very state file."""
-        damaged = bytearray(archive())
-        damaged[place % len(damaged)] ^= mask
-        with contextlib.suppress(BadArchive):
-            self.assertEqual(self.read(bytes(damaged)), STATE)
-
-    @settings(max_examples=100)
-    @given(st.binary(max_size=600))
-    def test_anyTar(self, data: bytes) -> None:
-        """Whatever is inside the gzip is refused unless it is an archive."""
-        self.assertRaises(BadArchive, self.read, gzip.compress(data))
 
 
 class SaveTests(FileTestCase):

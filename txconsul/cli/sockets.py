@@ -53,7 +53,7 @@ def _exchange(connection: http.client.HTTPConnection, request: Request, settings
     broken: OSError | None = None
     try:
         connection.request(request.method, request.target, request.body, headers, encode_chunked=chunks)
-    except (BrokenPipeError, ConnectionResetError) as error:
+    except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as error:
         broken = error  # the agent may have said why before it stopped reading
     except ValueError:  # without its text, which shows the header: it may be the token
         raise TransportFailed("net/http: a header's value cannot be sent, such as a token of several lines") from None
@@ -63,7 +63,9 @@ def _exchange(connection: http.client.HTTPConnection, request: Request, settings
         response = connection.response_class(connection.sock, method=request.method)
         response.begin()
     except (OSError, http.client.HTTPException) as error:
-        raise TransportFailed(_broken(broken or error, names, settings, "write" if broken else "read")) from None
+        told = isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)  # an alert says more
+        cause, operation = (broken, "write") if broken and not told else (error, "read")
+        raise TransportFailed(_broken(cause, names, settings, operation)) from None
     found = {name.lower(): value for name, value in response.getheaders()}
     return Answer(response.status, found, _Body(connection, response, names, settings), request.url)
 
@@ -181,10 +183,10 @@ def _names(one: socket.socket) -> str:
 
 
 def _broken(error: Exception, names: str, settings: Settings, operation: str) -> str:
+    if isinstance(error, http.client.RemoteDisconnected | ssl.SSLEOFError):
+        return "EOF"
     if isinstance(error, ssl.SSLError):
         return tls_failure(error, settings.server_name or settings.host)
-    if isinstance(error, http.client.RemoteDisconnected):
-        return "EOF"
     if isinstance(error, OSError):
         return f"{operation} {names}: {operation}: {system_error(error)}".replace(" :", ":")
     if isinstance(error, http.client.BadStatusLine):
