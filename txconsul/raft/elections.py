@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from txconsul.raft.campaign import Campaign
 from txconsul.raft.messages import (
-    PersistState,
     PreVoteReply,
     RequestPreVote,
     RequestVote,
@@ -64,7 +63,7 @@ class Elections(ServerState):
         """Enter a new term, vote for itself, and ask the others (Raft 5.2)."""
         self.term += 1
         self.vote = self.id
-        self._wish(PersistState(self.term, self.vote))
+        self._persist_state()
         campaign = self._begin_campaign(self.term, False, now)
         address = self.members.address(self.id)
         self._ask_voters(
@@ -149,5 +148,5 @@ class Elections(ServerState):
         """Stored before it is said, or a restart could make it two (Raft 5.2, figure 2)."""
         if self.vote != candidate:
             self.vote = candidate
-            self._wish(PersistState(self.term, candidate))
+            self._persist_state()
         self._election_at = self._election_deadline(self._timing.heartbeat)

@@ -273,15 +273,21 @@ class Leadership:
             self._begin_snapshot(progress, now)
             return
         number = self._begin_round(now)
-        message = AppendEntries(
-            self.term, self._members.address(self.id), previous, previous_term, log.commit, entries, number
-        )
-        self._send(progress, message)
         last = previous + len(entries)
+        address = self._members.address(self.id)
+        commit = self.commit_to_tell(last)
+        self._send(progress, AppendEntries(self.term, address, previous, previous_term, commit, entries, number))
         progress.in_flight.append((number, last, now))
         progress.commit_at = now + self._timing.heartbeat
         if progress.mode is Mode.PIPELINE:
             progress.next = last + 1
+
+    def commit_to_tell(self, last: int) -> int:
+        """
+        Of commits, a follower is told only as far as this request shows that the logs agree. Ours would not go further
+        anyhow; hashicorp/raft's would commit up to the end of whatever log it has.
+        """
+        return min(self._log.commit, last)
 
     def _begin_snapshot(self, progress: Progress, now: float) -> None:
         progress.mode = Mode.SNAPSHOT
@@ -343,7 +349,8 @@ class Leadership:
     def lost(self, progress: Progress, until: float) -> None:
         """What was sent to this follower may not have arrived: try again, not before C{until}."""
         if progress.mode is not Mode.SNAPSHOT:
-            self._probe_from(progress, progress.match + 1)
+            known = progress.mode is Mode.PIPELINE
+            self._probe_from(progress, progress.match + 1 if known else progress.next)
             progress.pause_until = until
 
     def snapshot_waits(self, progress: Progress, until: float) -> None:

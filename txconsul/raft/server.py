@@ -26,6 +26,7 @@ from txconsul.raft.messages import (
     ResetLog,
     Role,
     RoleChanged,
+    Send,
     Truncate,
 )
 from txconsul.raft.reads import Rounds
@@ -130,7 +131,18 @@ class ServerState:
         """A newer term: nobody has this server's vote in it, and no leader is known (Raft 5.1)."""
         self.term = term
         self.vote = ""
-        self._wish(PersistState(term, ""))
+        self._persist_state()
+
+    def _persist_state(self) -> None:
+        """Term and vote go to the disk, once for all that changed since something was last sent."""
+        for place in range(len(self._out) - 1, -1, -1):
+            output = self._out[place]
+            if isinstance(output, PersistState):
+                self._out[place] = PersistState(self.term, self.vote)
+                return
+            if isinstance(output, Send):
+                break
+        self._wish(PersistState(self.term, self.vote))
 
     def _change_role(self, role: Role) -> None:
         if role is not self.role:
