@@ -409,17 +409,22 @@ class Consensus:
     @property
     def leader_id(self) -> str:
         """The leader's id, or empty."""
-        return self.core.leader
+        return self.core.leader if self._driver is not None else ""
 
     @property
     def leader_address(self) -> str:
         """Where the leader listens, or empty."""
-        return self.core.leader_address
+        return self.core.leader_address if self._driver is not None else ""
 
     @property
     def term(self) -> int:
         """The newest term known."""
         return self.core.term
+
+    @property
+    def last_index(self) -> int:
+        """The newest entry of the log."""
+        return self.core.log.last if self._driver is not None else 0
 
     @property
     def commit_index(self) -> int:
@@ -434,7 +439,7 @@ class Consensus:
     @property
     def configuration(self) -> Configuration:
         """The membership in force."""
-        return self.core.members.latest
+        return self.core.members.latest if self._driver is not None else Configuration()
 
     def last_contact(self) -> float | None:
         """Seconds since the leader was heard; 0.0 if this server leads, None if it never heard one."""
