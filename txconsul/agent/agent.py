@@ -1,34 +1,33 @@
 """
 The agent: a server, and the edges at which it is asked.
 
-Everything that touches the machine is put together here: the data directory, the network, the log. What runs is a
-Twisted service, whoever starts it.
+Everything that touches the machine is put together here: the data directory, the network, chance and the wall clock.
+What runs is a Twisted service, whoever starts it.
 """
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
-from random import SystemRandom
+from ipaddress import ip_network
+from random import Random, SystemRandom
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txconsul import CONSUL_VERSION, __version__
-from txconsul.agent.configuration import Configuration
+from txconsul.agent.configuration.addresses import Address
+from txconsul.agent.configuration.model import Configuration
 from txconsul.agent.facts import AgentFacts
-from txconsul.agent.process import notify, raise_file_limit
+from txconsul.agent.process import PidFile, notify, raise_file_limit
 from txconsul.agent.server import NobodyElse, Server, ServerSettings
+from txconsul.agent.stores import Stores
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
-from txconsul.endpoints.methods import METHODS
-from txconsul.errors import TxconsulError
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies
 from txconsul.http.parameters import ReadDefaults
@@ -37,8 +36,231 @@ from txconsul.http.settings import HTTPSettings
 from txconsul.http.table import ROUTES
 from txconsul.interfaces import INetwork
 from txconsul.leader.reconcile import own_registration
+from txconsul.net.tls import server_options, wrap
+from txconsul.raft.timing import Timing
+from txconsul.snapshotting import SnapshotPolicy
 
 __all__ = ["Agent"]
 
 #: Seconds that answers under way are given when the agent stops.
 STOP_SECONDS = 5.0
+#: Open files kept back from HTTP connections: the log, snapshots, listeners, and connections of our own.
+FILES_RESERVED = 128
+
+
+class Agent(MultiService):
+    """
+    One agent.
+
+    @ivar server: the server part.
+    """
+
+    _log = Logger("txconsul.agent")
+
+    def __init__(
+        self, configuration: Configuration, stores: Stores, network: INetwork, failed: Callable[[Failure], object]
+    ) -> None:
+        """
+        @param failed: told once if the agent cannot go on; it is to stop the process.
+        """
+        super().__init__()
+        self._configuration = configuration
+        self._stores = stores
+        self._network = network
+        self._clock = network.clock
+        self._failed = failed
+        self._ports: list[Any] = []
+        self._factories: list[HTTPFactory] = []
+        self._pid_file = PidFile(configuration.pid_file)
+        self.server = self._make_server()
+        self.server.setServiceParent(self)
+
+    # ---- putting together ----
+
+    def _make_server(self) -> Server:
+        it = self._configuration
+        facts = AgentFacts(
+            self._shown(),
+            dict(self._node_meta()),
+            it.data_dir or None,
+            self._stats,
+            self._gauges,
+            lambda: self.server.door.asked,
+        )
+        return Server(
+            ServerSettings(
+                id=self._stores.node_id,
+                name=it.node_name,
+                datacenter=it.datacenter,
+                address=str(it.rpc_advertise),
+                bootstrap=it.bootstrap or it.bootstrap_expect == 1,
+                registration=own_registration(
+                    datacenter=it.datacenter,
+                    node=it.node_name,
+                    node_id=self._stores.node_id,
+                    address=it.advertise_address,
+                    port=it.ports.server,
+                    grpc_port=it.ports.grpc,
+                    version=CONSUL_VERSION,
+                    tagged_addresses=dict(it.tagged_addresses),
+                    node_meta=dict(it.node_meta),
+                ),
+                timing=Timing.multiplied(it.performance.raft_multiplier),
+                policy=SnapshotPolicy(
+                    threshold=it.raft.snapshot_threshold,
+                    interval=it.raft.snapshot_interval,
+                    trailing=it.raft.trailing_logs,
+                ),
+                session_ttl_min=int(it.session_ttl_min * SECOND),
+                default_query_time=it.default_query_time,
+                max_query_time=it.max_query_time,
+                hold_timeout=it.performance.rpc_hold_timeout,
+            ),
+            log_store=self._stores.log,
+            stable_store=self._stores.stable,
+            snapshot_store=self._stores.snapshots,
+            transport=NobodyElse(),
+            clock=self._clock,
+            rng=Random(SystemRandom().getrandbits(64)),
+            wall=lambda: pack_time(time.time_ns()),
+            new_id=lambda: str(uuid.uuid4()),
+            facts=facts,
+            failed=self._failed,
+        )
+
+    def _http_factory(self, connections_max: int) -> HTTPFactory:
+        it = self._configuration
+        settings = HTTPSettings(
+            node_name=it.node_name,
+            datacenter=it.datacenter,
+            response_headers=it.http.response_headers,
+            blocked=it.http.block_endpoints,
+            write_networks=[ip_network(one, strict=False) for one in it.http.allow_write_from],
+            default_policy=it.acl.default_policy,
+            translate_wan_addrs=it.translate_wan_addrs,
+            read_defaults=ReadDefaults(int(it.discovery_max_stale * SECOND), it.http.use_cache),
+            kv_max_value_size=it.limits.kv_max_value_size,
+            txn_max_req_len=it.limits.txn_max_req_len,
+            always_pretty=it.dev_mode,
+            keep_unprintable=it.disable_http_unprintable_char_filter,
+        )
+        bodies = Bodies(settings)
+        return HTTPFactory(
+            API(self.server.door, settings, ROUTES),
+            self._clock,
+            body_limit=bodies.limit,
+            body_sink=bodies.sink,
+            refused=bodies.refused,
+            header_bytes_max=it.http.max_header_bytes,
+            connections_per_client_max=it.limits.http_max_conns_per_client,
+            connections_max=connections_max,
+        )
+
+    # ---- coming and going ----
+
+    def startService(self) -> None:
+        """Begin: take part, listen, and say so."""
+        it = self._configuration
+        files = raise_file_limit()
+        self._pid_file.write()
+        for warning in it.warnings:
+            self._log.warn("{warning}", warning=warning)
+        self._log.info(
+            "Starting txconsul {version} (speaks Consul {consul}): node={node} id={id} datacenter={dc} data={data}",
+            version=__version__,
+            consul=CONSUL_VERSION,
+            node=it.node_name,
+            id=self._stores.node_id,
+            dc=it.datacenter,
+            data=it.data_dir or "in memory",
+        )
+        super().startService()
+        self.server.ready.addCallback(lambda _: notify("READY=1"))
+        listening = Deferred.fromCoroutine(self._listen(max(files - FILES_RESERVED, FILES_RESERVED)))
+        listening.addErrback(self._failed)
+
+    async def _listen(self, connections_max: int) -> None:
+        it = self._configuration
+        factory = self._http_factory(connections_max)
+        self._factories.append(factory)
+        for address in it.http_addresses:
+            await self._listen_at("HTTP", address, factory)
+        if it.https_addresses:
+            secure = wrap(self._tls_options(), factory, self._clock)
+            for address in it.https_addresses:
+                await self._listen_at("HTTPS", address, secure)
+
+    def _tls_options(self) -> Any:
+        it = self._configuration.tls.https
+        return server_options(
+            cert_file=it.cert_file,
+            key_file=it.key_file,
+            ca_file=it.ca_file,
+            ca_path=it.ca_path,
+            verify_incoming=it.verify_incoming,
+            min_version=it.min_version,
+            cipher_suites=it.cipher_suites,
+        )
+
+    async def _listen_at(self, what: str, address: Address, factory: Any) -> None:
+        description = address.endpoint(self._configuration.unix_sockets.mode)
+        self._ports.append(await self._network.listen(description, factory))
+        self._log.info("Listening for {what} on {address}", what=what, address=str(address))
+
+    def stopService(self) -> Deferred[Any]:
+        """End: take no more requests, answer those under way, and close what is open."""
+        notify("STOPPING=1")
+        self._log.info("Stopping")
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for port in self._ports:
+            await port.stopListening()
+        for factory in self._factories:
+            await factory.stop(STOP_SECONDS)
+        await super().stopService()
+        await self._stores.close()
+        self._pid_file.remove()
+        self._log.info("Stopped")
+
+    # ---- what it tells of itself ----
+
+    def _shown(self) -> dict[str, Any]:
+        it = self._configuration
+        return {
+            "Datacenter": it.datacenter,
+            "PrimaryDatacenter": it.primary_datacenter,
+            "NodeName": it.node_name,
+            "NodeID": self._stores.node_id,
+            "Revision": "",
+            "Server": it.server,
+            "Version": CONSUL_VERSION,
+            "BuildDate": "0001-01-01T00:00:00Z",
+        }
+
+    def _node_meta(self) -> dict[str, str]:
+        return {"consul-network-segment": "", "consul-version": CONSUL_VERSION, **self._configuration.node_meta}
+
+    def _stats(self) -> dict[str, dict[str, str]]:
+        consensus = self.server.consensus
+        return {
+            "agent": {"check_monitors": "0", "check_ttls": "0", "checks": "0", "services": "0"},
+            "build": {"prerelease": "", "revision": "", "version": CONSUL_VERSION, "txconsul": __version__},
+            "consul": {
+                "acl": "disabled",
+                "bootstrap": str(self._configuration.bootstrap).lower(),
+                "known_datacenters": "1",
+                "leader": str(consensus.is_leader).lower(),
+                "leader_addr": consensus.leader_address,
+                "server": "true",
+            },
+            "raft": consensus.stats(),
+        }
+
+    def _gauges(self) -> dict[str, float]:
+        consensus = self.server.consensus
+        return {
+            "consul.raft.applied_index": consensus.applied_index,
+            "consul.raft.last_index": consensus.last_index,
+            "consul.raft.commit_index": consensus.commit_index,
+        }

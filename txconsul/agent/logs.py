@@ -118,10 +118,9 @@ def open_file(path: str, *, rotate_bytes: int, rotate_files: int) -> TextIO:
 
     @param rotate_files: how many old ones are kept; 0 is all.
     """
-    file = LogFile.fromFullPath(
-        path, rotateLength=rotate_bytes or None, maxRotatedFiles=rotate_files if rotate_files > 0 else None
-    )
-    return file  # type: ignore[return-value]
+    kept = rotate_files if rotate_files > 0 else None
+    file: TextIO = LogFile.fromFullPath(path, rotateLength=rotate_bytes or None, maxRotatedFiles=kept)
+    return file
 
 
 def begin(level: str, json: bool, file: TextIO | None = None) -> None:

@@ -8,9 +8,10 @@ import os
 import resource
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
-__all__ = ["monotonic", "notify", "raise_file_limit"]
+__all__ = ["PidFile", "monotonic", "notify", "raise_file_limit"]
 
 
 def raise_file_limit() -> int:
@@ -55,3 +56,21 @@ def monotonic(reactor: Any) -> None:
     comes an hour late. To be called before anything is scheduled.
     """
     reactor.seconds = time.monotonic
+
+
+class PidFile:
+    """A file with the number of the process, for whoever wants to signal it."""
+
+    def __init__(self, path: str) -> None:
+        """@param path: empty for none."""
+        self._path = path
+
+    def write(self) -> None:
+        """@raise OSError: it cannot be written."""
+        if self._path:
+            Path(self._path).write_text(f"{os.getpid()}\n")
+
+    def remove(self) -> None:
+        """Forget it; one that is gone already is no matter."""
+        if self._path:
+            Path(self._path).unlink(missing_ok=True)

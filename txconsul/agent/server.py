@@ -126,8 +126,6 @@ class Server(MultiService, Observer):
         """
         super().__init__()
         self._settings = settings
-        self._snapshot_store = snapshot_store
-        self._log_store = log_store
         self._failed = failed
         self.machine = _Machine()
         self.store = self.machine.store
@@ -158,7 +156,7 @@ class Server(MultiService, Observer):
             hold_timeout=settings.hold_timeout,
             node_name=lambda id: settings.name if id == settings.id else "",
             facts=facts,
-            snapshots=Archives(self.consensus, snapshot_store),
+            snapshots=Archives(self.consensus, snapshot_store, clock),
         )
         self.door = Door(self.site, METHODS)
         timers = self.leading.timers = SessionTTL(self.store, self.door, settings.datacenter, clock)
@@ -182,15 +180,11 @@ class Server(MultiService, Observer):
             bootstrap = Configuration(servers=(RaftServer(id=self._settings.id, address=self._settings.address),))
         self.consensus.start(bootstrap).addErrback(self.consensus_failed)
 
-    async def _stop(self) -> None:
-        self._step_aside()
-        await self.consensus.stop()
-        await self._log_store.close()
-
     def stopService(self) -> Deferred[Any]:
-        """Take no part any more; everything durable stays so."""
+        """Take no part any more. The stores are whose they are, and stay open."""
+        self._step_aside()
         stopped = maybeDeferred(super().stopService)
-        return stopped.addCallback(lambda _: Deferred.fromCoroutine(self._stop()))
+        return stopped.addCallback(lambda _: self.consensus.stop())
 
     # ---- what becomes of it ----
 

@@ -15,7 +15,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from txconsul.records.base import DURATION_INPUT, DURATION_TEXT, HIDE_JSON, OMIT_JSON, OMIT_WIRE, TEXT, TIME, UINT, Record
+from txconsul.records.base import (
+    DURATION_INPUT,
+    DURATION_TEXT,
+    HIDE_JSON,
+    OMIT_JSON,
+    OMIT_WIRE,
+    TEXT,
+    TIME,
+    UINT,
+    Record,
+)
 
 __all__ = ["Field", "Kind", "Shape", "fields_of"]
 

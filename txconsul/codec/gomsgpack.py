@@ -14,7 +14,7 @@ Source: the wire documents, RPC section 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 import msgpack
@@ -110,7 +110,7 @@ def decode(record: type[R], data: bytes | memoryview) -> R:
 # ---- compiling ----
 
 
-@lru_cache(maxsize=None)
+@cache
 def to_wire(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
     """The function from a record of this class to plain values, keys sorted."""
     names: dict[str, Any] = {"_any": _any_out}
@@ -118,14 +118,18 @@ def to_wire(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
     always = ", ".join(f"{f.wire!r}: {_out(f.shape, f'r.{f.attribute}', names)}" for f in kept if not f.omit_wire)
     omitted = [f for f in kept if f.omit_wire]
     if not omitted:
-        return _compile(f"def f(r): return {{{always}}}", names)
+        plain: Callable[[Any], dict[str, Any]] = _compile(f"def f(r): return {{{always}}}", names)
+        return plain
     lines = ["def f(r):", f"    d = {{{always}}}"]
     for f in omitted:
         lines += [f"    if r.{f.attribute}: d[{f.wire!r}] = {_out(f.shape, f'r.{f.attribute}', names)}"]
-    return _compile("\n".join([*lines, "    return dict(sorted(d.items()))"]), names)
+    compiled: Callable[[Any], dict[str, Any]] = _compile(
+        "\n".join([*lines, "    return dict(sorted(d.items()))"]), names
+    )
+    return compiled
 
 
-@lru_cache(maxsize=None)
+@cache
 def from_wire(record: type[R]) -> Callable[[Any], R]:
     """
     The function from plain values (keys and texts as bytes) to a record of this class.
@@ -140,7 +144,8 @@ def from_wire(record: type[R]) -> Callable[[Any], R]:
         "    get = d.get\n"
         f"    return _Record({', '.join(parts)})"
     )
-    return _compile(source, names)
+    compiled: Callable[[Any], R] = _compile(source, names)
+    return compiled
 
 
 def _compile(source: str, names: dict[str, Any]) -> Any:

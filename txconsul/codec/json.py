@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -56,7 +56,7 @@ def indent(data: bytes) -> bytes:
     return msgspec.json.format(data, indent=4)
 
 
-@lru_cache(maxsize=None)
+@cache
 def to_json(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
     """The function from a record of this class to plain values for the encoder."""
     names: dict[str, Any] = {"_any": _any_out, "_text": _show_text, "_time": format_time, "_duration": format_duration}
@@ -184,7 +184,7 @@ def from_json(record: type[R], value: Any, where: str = "", strict: bool = False
     return record(**found)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _readers(record: type[Record]) -> dict[str, Field]:
     table: dict[str, Field] = {}
     for field in fields_of(record):

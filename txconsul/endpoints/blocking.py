@@ -45,7 +45,18 @@ class Blocked:
     time is up, or the whole state was replaced, the answer of that moment is given.
     """
 
-    __slots__ = ("_absent", "_authorizer", "_endpoint", "_handle", "_min_index", "_request", "_site", "_tables", "_timer", "done")
+    __slots__ = (
+        "_absent",
+        "_authorizer",
+        "_endpoint",
+        "_handle",
+        "_min_index",
+        "_request",
+        "_site",
+        "_tables",
+        "_timer",
+        "done",
+    )
 
     def __init__(self, site: Site, endpoint: Read, request: Any, authorizer: Authorizer, absent: bool) -> None:
         options = request.options

@@ -19,14 +19,14 @@ from txconsul.endpoints.registry import Decided, read, server, write
 from txconsul.endpoints.site import Site
 from txconsul.errors import InvalidRequest
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
+from txconsul.records.command import Command
+from txconsul.records.health import PASSING, HealthCheck
 from txconsul.records.queries import (
     ChecksInStateRequest,
     DCSpecificRequest,
     NodeSpecificRequest,
     ServiceSpecificRequest,
 )
-from txconsul.records.command import Command
-from txconsul.records.health import PASSING, HealthCheck
 from txconsul.records.service import NodeService
 from txconsul.state.store import Store
 from txconsul.state.watches import node as node_key

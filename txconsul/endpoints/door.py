@@ -70,9 +70,9 @@ class Door:
         stale = endpoint.rule is Read.rule and request.options.allow_stale
         where = place(endpoint.rule, request.datacenter, stale, self.site.me)
         if where is Place.HERE:
-            if type(endpoint) is Read:
+            if isinstance(endpoint, Read):
                 return self._read(endpoint, request, self.authorizer(context.token))
-            if type(endpoint) is Write:
+            if isinstance(endpoint, Write):
                 return self._write(endpoint, request, context, until)
             return endpoint.function(self.site, request, self.authorizer(context.token))
         if where is Place.DATACENTER:
@@ -143,6 +143,6 @@ class Door:
     ) -> Any:
         if failure.check(NoLeader):  # it was not even proposed, so that asking again is safe
             return self._hold(endpoint, request, context, until)
-        if endpoint.refused is not None and failure.check(RequestRefused):
+        if endpoint.refused is not None and isinstance(failure.value, RequestRefused):
             raise endpoint.refused(failure.value)
         return failure

@@ -8,8 +8,11 @@ server that is asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import msgspec
 
 from txconsul.endpoints.placing import Rule
 from txconsul.errors import TxconsulError
@@ -20,13 +23,14 @@ if TYPE_CHECKING:
     from txconsul.endpoints.authorizing import Authorizer
     from txconsul.endpoints.leading import Leading
     from txconsul.state.store import Store
+    from txconsul.state.watches import Key
 
 __all__ = ["METHODS", "Answer", "Decided", "Read", "ServerMethod", "Write", "read", "server", "write"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """
     What a read found.
 
@@ -40,13 +44,14 @@ class Answer(NamedTuple):
     known_leader: bool = True
 
 
-class Decided(NamedTuple):
+class Decided(msgspec.Struct, frozen=True):
     """A write that is answered without being proposed."""
 
     value: Any
 
 
-class Read(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Read:
     """
     @ivar function: C{(store, request, authorizer) -> (index, value)}.
     @ivar watch: C{request -> keys}: what touches the answer.
@@ -57,13 +62,14 @@ class Read(NamedTuple):
     name: str
     request: type[Record]
     function: Callable[[Store, Any, Authorizer], tuple[int, Any]]
-    watch: Callable[[Any], Iterable[Hashable]]
+    watch: Callable[[Any], Iterable[Key]]
     absent: Callable[[Any], bool] | None
 
-    rule = Rule.READ
+    rule: ClassVar[Rule] = Rule.READ
 
 
-class Write(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Write:
     """
     @ivar function: C{(store, request, authorizer, leading) -> request | Decided}; it may raise.
     @ivar after: C{(request, result, leading) -> value}: what the asker is told, once it is committed.
@@ -77,10 +83,11 @@ class Write(NamedTuple):
     after: Callable[[Any, Any, Leading], Any] | None
     refused: Callable[[TxconsulError], TxconsulError] | None
 
-    rule = Rule.WRITE
+    rule: ClassVar[Rule] = Rule.WRITE
 
 
-class ServerMethod(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ServerMethod:
     """
     @ivar function: C{(site, request, authorizer) -> value | Deferred}, where C{site} is the door's L{Site}.
     """
@@ -104,7 +111,7 @@ def _add(method: Read | Write | ServerMethod) -> None:
 def read(
     name: str,
     request: type[Record],
-    watch: Callable[[Any], Iterable[Hashable]],
+    watch: Callable[[Any], Iterable[Key]],
     absent: Callable[[Any], bool] | None = None,
 ) -> Callable[[F], F]:
     """Declare a read; see L{Read}."""

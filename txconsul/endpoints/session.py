@@ -17,8 +17,8 @@ from txconsul.endpoints.placing import Rule
 from txconsul.endpoints.registry import Answer, Decided, read, server, write
 from txconsul.endpoints.site import Site
 from txconsul.errors import InvalidRequest, TxconsulError
-from txconsul.records.queries import NodeSpecificRequest
 from txconsul.records.command import Command
+from txconsul.records.queries import NodeSpecificRequest
 from txconsul.records.session import Session, SessionRequest, SessionSpecificRequest
 from txconsul.state.store import Store
 from txconsul.state.watches import node_sessions as node_sessions_key
@@ -125,5 +125,3 @@ def renew(site: Site, request: SessionSpecificRequest, authorizer: Authorizer) -
     authorizer.require_session_write(session.node)
     site.leading.timers.renew(session)
     return site.answer(index, [session])
-
-

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, Protocol
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -23,12 +24,21 @@ __all__ = ["Facts", "Replicated", "Saved", "Site", "SnapshotDesk"]
 class Replicated(Protocol):
     """The consensus below the door, as much of it as endpoints use; L{txconsul.consensus.Consensus} is one."""
 
-    is_leader: bool
-    leader_id: str
-    leader_address: str
-    configuration: Configuration
-    last_index: int
-    applied_index: int
+    @property
+    def leader_id(self) -> str:
+        """The leader's id, or empty."""
+
+    @property
+    def leader_address(self) -> str:
+        """Where the leader listens, or empty."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """Who belongs to the group."""
+
+    @property
+    def last_index(self) -> int:
+        """The newest entry of the log."""
 
     def propose(self, data: bytes, record: object) -> Deferred[Any]:
         """Make a command durable on a majority and apply it; see L{txconsul.consensus.Consensus.propose}."""
@@ -39,8 +49,8 @@ class Replicated(Protocol):
     def lease_valid(self) -> bool:
         """Whether no other leader can exist at this moment."""
 
-    def last_contact(self) -> float:
-        """Seconds since the leader was last heard of."""
+    def last_contact(self) -> float | None:
+        """Seconds since the leader was last heard of; None if it never was."""
 
 
 class Facts(Protocol):
@@ -59,7 +69,7 @@ class Facts(Protocol):
         """What was counted and measured."""
 
 
-class Saved(NamedTuple):
+class Saved(msgspec.Struct, frozen=True):
     """
     A snapshot's archive on its way out.
 
@@ -128,4 +138,4 @@ class Site:
         """A read's answer with what is known of its freshness; the index is never 0."""
         if self.me.is_leader:
             return Answer(index or 1, value)
-        return Answer(index or 1, value, self.consensus.last_contact(), self.me.leader_known)
+        return Answer(index or 1, value, self.consensus.last_contact() or 0.0, self.me.leader_known)

@@ -33,9 +33,7 @@ def peers(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> lis
 
 
 @server("Operator.RaftGetConfiguration", DCSpecificRequest, Rule.WRITE)
-def raft_configuration(
-    site: Site, request: DCSpecificRequest, authorizer: Authorizer
-) -> RaftConfigurationResponse:
+def raft_configuration(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> RaftConfigurationResponse:
     """Who belongs to the group."""
     authorizer.require_operator_read()
     consensus = site.consensus

@@ -10,14 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from txconsul.codec import json
 from txconsul.errors import MethodNotAllowed, TxconsulError
-from txconsul.http.response import Response
 from txconsul.http.parameters import Redirected
+from txconsul.http.response import Response
 
 if TYPE_CHECKING:
     from txconsul.endpoints.registry import Answer
     from txconsul.http.settings import HTTPSettings
 
-__all__ = ["JSON", "accepts_gzip", "compress", "empty", "failure", "json_value", "meta_head", "options", "plain", "value"]
+__all__ = [
+    "JSON",
+    "accepts_gzip",
+    "compress",
+    "empty",
+    "failure",
+    "json_value",
+    "meta_head",
+    "options",
+    "plain",
+    "value",
+]
 
 JSON = b"Content-Type: application/json\r\n"
 PLAIN = b"Content-Type: text/plain; charset=utf-8\r\n"

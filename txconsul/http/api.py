@@ -18,10 +18,10 @@ from twisted.python.failure import Failure
 
 from txconsul.errors import Forbidden, MethodNotAllowed, NotFound, TxconsulError
 from txconsul.http.answers import JSON, NO_META, accepts_gzip, compress, failure, options
-from txconsul.http.response import Response
-from txconsul.http.parameters import Target, parse_target
+from txconsul.http.parameters import parse_target
 from txconsul.http.parser import Request
-from txconsul.http.routes import Action, Call, Route
+from txconsul.http.response import Response
+from txconsul.http.routes import Call, Route
 from txconsul.http.settings import HTTPSettings
 from txconsul.interfaces import ICaller
 from txconsul.records.query import Context
@@ -46,18 +46,13 @@ class NotAPath(NotFound):
 
 
 class API:
-    """
-    The application of an HTTP listener.
-
-    @ivar agent: what agent endpoints speak of; see L{txconsul.http.routes_agent}.
-    """
+    """The application of an HTTP listener."""
 
     _log = Logger("txconsul.http")
 
-    def __init__(self, door: ICaller, settings: HTTPSettings, routes: Iterable[Route], agent: Any) -> None:
+    def __init__(self, door: ICaller, settings: HTTPSettings, routes: Iterable[Route]) -> None:
         self.door = door
         self.settings = settings
-        self.agent = agent
         self._exact: dict[bytes, Route] = {}
         self._prefixes: dict[bytes, Route] = {}
         for route in routes:
@@ -95,11 +90,10 @@ class API:
         """Who asks: the token in the query, or in a header."""
         token = call.token
         if not token:
-            header = request.header(b"x-consul-token")
-            if header:
+            if header := request.header(b"x-consul-token"):
                 token = header.decode("latin-1")
-            elif request.header(b"authorization"):
-                token = _bearer(request.header(b"authorization"))
+            elif header := request.header(b"authorization"):
+                token = _bearer(header)
         return Context(token=token) if token else _ANONYMOUS
 
     # ---- routing ----

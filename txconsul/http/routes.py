@@ -21,8 +21,8 @@ from txconsul.http.parameters import Target, with_cache_control
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.response import Response
     from txconsul.http.parser import Request
+    from txconsul.http.response import Response
 
 __all__ = [
     "BOTH",

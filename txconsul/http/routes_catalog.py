@@ -6,7 +6,7 @@ Source: Consul's documentation of the catalog and health HTTP APIs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -26,10 +26,12 @@ from txconsul.records.queries import (
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.response import Response
     from txconsul.http.parser import Request
+    from txconsul.http.response import Response
 
 __all__ = ["ROUTES"]
+
+R = TypeVar("R", RegisterRequest, DeregisterRequest)
 
 #: What Go reads as a truth value.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -124,14 +126,14 @@ def _deregister(api: API, call: Call, request: Request) -> DeregisterRequest:
     return _in_datacenter(api, call, _decode(DeregisterRequest, request.body))
 
 
-def _decode(record: Any, body: bytes) -> Any:
+def _decode(record: type[R], body: bytes) -> R:
     try:
         return json.decode(record, body, strict=True)
     except json.BadJSON as error:
         raise BadRequest(f"Request decode failed: {error}") from None
 
 
-def _in_datacenter(api: API, call: Call, record: Any) -> Any:
+def _in_datacenter(api: API, call: Call, record: R) -> R:
     """The record with the datacenter that it goes to: its own word goes first."""
     return record if record.datacenter else msgspec.structs.replace(record, datacenter=datacenter(api, call.target))
 
@@ -143,9 +145,7 @@ def _render_true(api: API, call: Call, _: Any) -> Response:
 ROUTES = [
     Route(b"/v1/catalog/register", {"PUT": asks("Catalog.Register", _register, _render_true)}),
     Route(b"/v1/catalog/deregister", {"PUT": asks("Catalog.Deregister", _deregister, _render_true)}),
-    Route(
-        b"/v1/catalog/datacenters", {"GET": reads("Catalog.ListDatacenters", _of_dc, tenancy=Tenancy())}
-    ),
+    Route(b"/v1/catalog/datacenters", {"GET": reads("Catalog.ListDatacenters", _of_dc, tenancy=Tenancy())}),
     Route(b"/v1/catalog/nodes", _reads("Catalog.ListNodes", _of_dc, tenancy=PARTITION)),
     Route(b"/v1/catalog/services", _reads("Catalog.ListServices", _of_dc)),
     Route(b"/v1/catalog/node/", _reads("Catalog.NodeServices", _of_node, _render_node)),

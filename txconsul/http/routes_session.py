@@ -17,14 +17,14 @@ from txconsul.errors import BadRequest, NotFound
 from txconsul.http.answers import json_value
 from txconsul.http.parameters import Target, read_options
 from txconsul.http.routes import Call, Route, asks, datacenter, reads, text
-from txconsul.records.queries import NodeSpecificRequest
 from txconsul.records.health import SERF_HEALTH
+from txconsul.records.queries import NodeSpecificRequest
 from txconsul.records.session import Session, SessionRequest, SessionSpecificRequest
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.response import Response
     from txconsul.http.parser import Request
+    from txconsul.http.response import Response
 
 __all__ = ["ROUTES"]
 
@@ -83,8 +83,6 @@ _FIELDS = {
 }
 
 
-
-
 def _checks(session: Session) -> Session:
     """
     The two spellings of a node's checks, C{Checks} and C{NodeChecks}, brought together: whichever was given empties the
@@ -113,9 +111,7 @@ def _session_id(rest: bytes) -> str:
 
 def _specific(api: API, target: Target, rest: bytes) -> SessionSpecificRequest:
     options = read_options(target, api.settings.read_defaults)
-    return SessionSpecificRequest(
-        datacenter=datacenter(api, target), session_id=_session_id(rest), options=options
-    )
+    return SessionSpecificRequest(datacenter=datacenter(api, target), session_id=_session_id(rest), options=options)
 
 
 def _list(api: API, target: Target, rest: bytes) -> SessionSpecificRequest:

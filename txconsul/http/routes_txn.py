@@ -17,8 +17,8 @@ from txconsul.endpoints.registry import Answer
 from txconsul.endpoints.txn import writes
 from txconsul.errors import BadRequest, TooLarge
 from txconsul.http.answers import json_value
-from txconsul.http.response import Response
 from txconsul.http.parameters import read_options
+from txconsul.http.response import Response
 from txconsul.http.routes import IGNORED, Action, Call, Route, datacenter, done
 from txconsul.records.base import Record, Text, Uint
 from txconsul.records.kv import DirEntry
@@ -124,9 +124,7 @@ def _txn(api: API, call: Call, request: Request) -> Response | Deferred[Response
         return done(api, answer, call, _render_applied)
     options = read_options(call.target, api.settings.read_defaults)
     # Transactions never block, whatever the index.
-    record = TxnReadRequest(
-        datacenter=where, ops=ops, options=msgspec.structs.replace(options, min_query_index=0)
-    )
+    record = TxnReadRequest(datacenter=where, ops=ops, options=msgspec.structs.replace(options, min_query_index=0))
     return done(api, api.door.call("Txn.Read", record, context), call, _render_read)
 
 

@@ -47,7 +47,9 @@ class HTTPSettings:
             b"%b: %b\r\n" % (_canonical(name).encode(), value.encode()) for name, value in response_headers.items()
         )
         self.index_head = own
-        self.common_head = own + b"X-Consul-Default-Acl-Policy: %b\r\nVary: Accept-Encoding\r\n" % default_policy.encode()
+        self.common_head = (
+            own + b"X-Consul-Default-Acl-Policy: %b\r\nVary: Accept-Encoding\r\n" % default_policy.encode()
+        )
         if translate_wan_addrs:
             self.common_head += b"X-Consul-Translate-Addresses: true\r\n"
         self.node_name = node_name

@@ -76,9 +76,7 @@ def own_registration(
             weights=Weights(passing=1, warning=1),
             meta=dict(sorted(meta.items())),
         ),
-        check=HealthCheck(
-            node=node, check_id=SERF_HEALTH, name=SERF_CHECK_NAME, status=PASSING, output=ALIVE_OUTPUT
-        ),
+        check=HealthCheck(node=node, check_id=SERF_HEALTH, name=SERF_CHECK_NAME, status=PASSING, output=ALIVE_OUTPUT),
     )
 
 

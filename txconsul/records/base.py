@@ -32,13 +32,9 @@ __all__ = [
     "wire_name",
 ]
 
+_CAPITALS = "ACL CA CAS DC DNS GRPC HTTP ID IP JWT KV LAN NS OS RPC SNI TCP TLS TTL UDP UI URL UUID VIP WAN"
 #: Words that Go's naming keeps in capitals.
-_INITIALISMS = {
-    word.lower(): word
-    for word in (
-        "ACL CA CAS DC DNS GRPC HTTP ID IP JWT KV LAN NS OS RPC SNI TCP TLS TTL UDP UI URL UUID VIP WAN".split()
-    )
-}
+_INITIALISMS = {word.lower(): word for word in _CAPITALS.split()}
 _INITIALISMS["ips"] = "IPs"
 _INITIALISMS["ids"] = "IDs"
 
