@@ -1,0 +1,81 @@
+"""
+From flags to an agent that can be started: what C{txconsul agent} and C{twist txconsul} share.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txconsul.agent.agent import Agent
+from txconsul.agent.configuration import Configuration, ConfigurationError, load
+from txconsul.agent.configuration.flags import AgentFlags
+from txconsul.agent.stores import on_disk, volatile
+from txconsul.agent.supported import check
+from txconsul.errors import TxconsulError
+from txconsul.net.direct import DirectNetwork
+
+__all__ = ["assemble", "configured"]
+
+_log = Logger("txconsul.agent")
+
+_UUID_TEXT = 36
+
+
+def configured(flags: AgentFlags) -> Configuration:
+    """
+    The configuration that the flags ask for, of an agent that this release can run.
+
+    @raise ConfigurationError: it is not usable; the text says which key, where, and why.
+    """
+    configuration = load(flags)
+    if configuration.node_id:
+        check_node_id(configuration.node_id)
+    return check(configuration)
+
+
+def check_node_id(text: str) -> None:
+    """@raise ConfigurationError: this is no UUID."""
+    problem = ""
+    if len(text) != _UUID_TEXT:
+        problem = "uuid string is wrong length"
+    else:
+        try:
+            uuid.UUID(text)
+        except ValueError:
+            problem = "uuid is improperly formatted"
+    if problem:
+        raise ConfigurationError(f"failed to setup node ID: specified NodeID is invalid: {problem}", "node_id")
+
+
+def assemble(configuration: Configuration, reactor: Any, stop: Callable[[], object]) -> Agent:
+    """
+    Put an agent together on this machine.
+
+    @param stop: ends the process as failed; called at most once.
+    @raise TxconsulError: the data directory cannot be used.
+    @raise OSError: likewise, in the system's words.
+    """
+    if configuration.data_dir:
+        stores = on_disk(configuration.data_dir, reactor, configuration.node_id)
+    else:
+        stores = volatile(reactor, configuration.node_id or str(uuid.uuid4()))
+
+    def failed(reason: Failure) -> None:
+        if isinstance(reason.value, TxconsulError | OSError):
+            _log.critical("The agent cannot go on: {error}", error=reason.getErrorMessage())
+        else:
+            _log.failure("The agent cannot go on", failure=reason)
+        stop()
+
+    return Agent(configuration, stores, DirectNetwork(reactor), failed)
+
+
+def default_data_dir() -> str:
+    """Where C{twist txconsul} keeps its data unless told otherwise."""
+    return os.path.join(os.curdir, "txconsul-data")

@@ -1,0 +1,97 @@
+"""
+C{twist txconsul}: the agent as a Twisted application.
+
+The flags are the agent's own, with one dash or two. What is not said is chosen so that C{--server --dc dc1} is a working
+server: it elects itself when nobody to join is named, and keeps its data in C{./txconsul-data}.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from twisted.application.service import IService, MultiService
+from twisted.python.usage import UsageError
+
+from txconsul.agent.configuration.flags import AGENT_FLAGS, AgentFlags, agent_flags
+from txconsul.agent.process import monotonic
+from txconsul.agent.running import assemble, configured, default_data_dir
+from txconsul.errors import TxconsulError
+from txconsul.language.goflags import FlagError, HelpWanted, defaults_text
+
+__all__ = ["Options", "makeService"]
+
+
+class Options(dict[str, Any]):
+    """
+    The agent's flags, as C{twist} wants options: it knows nothing of one dash, so this is no L{usage.Options}.
+
+    @ivar configuration: what they ask for, once they are parsed.
+    """
+
+    #: What C{twist} asks of every plugin's options.
+    parent: Any = None
+    subOptions: Any = None
+    subCommand: Any = None
+
+    def parseOptions(self, options: list[str] | None = None) -> None:
+        """
+        Read the flags and the files that they name.
+
+        @raise UsageError: they cannot be used; C{twist} ends with status 64.
+        """
+        try:
+            self.configuration = configured(_completed(agent_flags(list(options or ()))))
+        except HelpWanted:
+            print(self.getUsage())
+            raise SystemExit(0) from None
+        except (FlagError, TxconsulError) as error:
+            raise UsageError(str(error)) from None
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The list of flags."""
+        return "Usage: twist [twist options] txconsul [options]\n\nOptions:\n" + defaults_text(AGENT_FLAGS)
+
+    def getSynopsis(self) -> str:
+        """One line."""
+        return "Usage: twist [twist options] txconsul [options]"
+
+    def __str__(self) -> str:
+        return self.getUsage()
+
+
+def _completed(flags: AgentFlags) -> AgentFlags:
+    """The flags with what C{twist txconsul} chooses where nothing was said."""
+    values = dict(flags.values)
+    joins = any(values.get(key) for key in ("retry_join", "start_join"))
+    if not flags.dev and not flags.config_files:
+        values.setdefault("data_dir", default_data_dir())
+    said = bool(joins or flags.dev or flags.config_files or {"bootstrap", "bootstrap_expect"} & set(values))
+    if values.get("server") and not said:
+        values["bootstrap_expect"] = 1
+    return replace(flags, values=values)
+
+
+def makeService(options: Options) -> IService:
+    """
+    The agent of these options.
+
+    @raise SystemExit: the data directory cannot be used.
+    """
+    from twisted.internet import reactor
+
+    monotonic(reactor)
+
+    def stop() -> None:
+        # twist knows no exit status of a service: the process ends as failed once everything is closed.
+        reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)  # type: ignore[attr-defined]
+        if reactor.running:  # type: ignore[attr-defined]
+            reactor.stop()  # type: ignore[attr-defined]
+
+    parent = MultiService()
+    try:
+        assemble(options.configuration, reactor, stop).setServiceParent(parent)
+    except (TxconsulError, OSError) as error:
+        raise SystemExit(f"txconsul: {error}") from None
+    return parent
