@@ -21,8 +21,6 @@ from txconsul.cli.dispatch import dispatch
 
 #: Where the package is, so that a new process finds it.
 ROOT = Path(txconsul.__file__).parent.parent
-#: Rows of modules that need more than this command line.
-LOCAL = ("agent",)
 
 
 def probe(arguments: list[str], *_: object) -> int:
@@ -124,8 +122,6 @@ class HelpTests(SynchronousTestCase):
     def test_everyCommandHasHelp(self) -> None:
         """Each row leads to a function beside a text that names the command, in 80 columns and without tabs."""
         for name, row in COMMANDS.items():
-            if name[0] in LOCAL:
-                continue
             module = import_module(row.target.partition(":")[0])
             self.assertTrue(callable(getattr(module, row.target.partition(":")[2])))
             outcome = invoke(*name, "-h")
