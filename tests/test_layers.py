@@ -123,7 +123,7 @@ class LayerTests(SynchronousTestCase):
             layer(module)
 
     def test_layersLookDown(self) -> None:
-        """A module imports from its own package and from the layers that its layer may see, and nothing else of ours."""
+        """A module imports from its own package and from the layers that its layer may see, nothing else of ours."""
         known = modules()
         wrong = []
         for module, path in known.items():

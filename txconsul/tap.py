@@ -1,8 +1,8 @@
 """
 C{twist txconsul}: the agent as a Twisted application.
 
-The flags are the agent's own, with one dash or two. What is not said is chosen so that C{--server --dc dc1} is a working
-server: it elects itself when nobody to join is named, and keeps its data in C{./txconsul-data}.
+The flags are the agent's own, with one dash or two. What is not said is chosen so that C{--server --dc dc1} is a
+working server: it elects itself when nobody to join is named, and keeps its data in C{./txconsul-data}.
 """
 
 from __future__ import annotations

@@ -163,7 +163,9 @@ class OptionsTests(SynchronousTestCase):
 
     def test_cacheControl(self) -> None:
         """The directives that reads heed; an age of nothing means must-revalidate."""
-        self.assertEqual(cache_control("max-age=30, stale-if-error=60"), {"max_age": 30 * SECOND, "stale_if_error": 60 * SECOND})
+        self.assertEqual(
+            cache_control("max-age=30, stale-if-error=60"), {"max_age": 30 * SECOND, "stale_if_error": 60 * SECOND}
+        )
         self.assertEqual(cache_control("max-age=0"), {"max_age": 0, "must_revalidate": True})
         self.assertEqual(cache_control("no-cache, private"), {})
         self.assertRaises(BadRequest, cache_control, "max-age=long")

@@ -104,7 +104,8 @@ def decode(record: type[R], data: bytes | memoryview) -> R:
 
     @raise BadMessage: the bytes are malformed, or a value is of another type than declared.
     """
-    return from_wire(record)(unpack(data))
+    read: R = from_wire(record)(unpack(data))
+    return read
 
 
 # ---- compiling ----

@@ -226,7 +226,7 @@ def _scalar(field: Field, wanted: type, value: Any, where: str) -> Any:
             raise BadJSON(str(error)) from None
     if type(value) is not wanted:
         raise _mismatch(value, where, wanted.__name__)
-    if wanted is int:
+    if isinstance(value, int) and wanted is int:
         low, high = (0, _UINT_MAX) if field.unsigned else (_INT_MIN, _INT_MAX)
         if not low <= value <= high:
             raise BadJSON(f"json: cannot unmarshal number {value} into field {where}")

@@ -1,8 +1,8 @@
 """
 The HTTP API: one request in, one answer out.
 
-Routing, the checks that every path shares (blocked endpoints, methods, who may write), tokens, compression, and errors as
-clients see them. What a path does is in its row of the table.
+Routing, the checks that every path shares (blocked endpoints, methods, who may write), tokens, compression, and errors
+as clients see them. What a path does is in its row of the table.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from txconsul.records.query import Context
 
 __all__ = ["API"]
 
-#: Targets kept resolved, and the longest that is kept: what clients repeat is short, and the rest must not fill the memory.
+#: Targets kept resolved, and the longest that is kept: what clients repeat is short, the rest must not fill the memory.
 TARGETS_KEPT = 4096
 TARGET_BYTES_KEPT = 512
 
