@@ -105,7 +105,7 @@ class SimulatedClock:
         """Do everything that is due until C{end}; then it is C{end}. What a call raises comes through."""
         heap = self._heap
         while heap and heap[0][0] <= end:
-            self._next()
+            self.step()
         self.now = max(self.now, end)
 
     def advance(self, seconds: float) -> None:
@@ -123,7 +123,10 @@ class SimulatedClock:
         self._sequence += 1
         heappush(self._heap, (call.time, self._sequence, call))
 
-    def _next(self) -> None:
+    def step(self) -> None:
+        """Do what is due next, if anything is."""
+        if not self._heap:
+            return
         time, _, call = heappop(self._heap)
         if call.called or call.cancelled or call.time != time:
             return

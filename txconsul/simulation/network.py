@@ -58,6 +58,7 @@ class Network:
     """
     @ivar cuts: pairs (from, to) between which nothing gets through.
     @ivar servers: who is up, by id.
+    @ivar sent: told of everything sent: from whom, to whom, what.
     """
 
     def __init__(self, clock: SimulatedClock, rng: Random, tell: Callable[[str], None]) -> None:
@@ -65,6 +66,7 @@ class Network:
         self.cuts: set[tuple[str, str]] = set()
         self.servers: dict[str, Receiver] = {}
         self.clock = clock
+        self.sent: Callable[[str, str, Any], None] = lambda sender, to, message: None
         self._rng = rng
         self._tell = tell
 
@@ -80,6 +82,7 @@ class Network:
     def carry(self, sender: str, to: str, message: Any) -> None:
         """Take one message."""
         self._tell(f"{sender}> {to} {message_text(message)}")
+        self.sent(sender, to, message)
         rng, conditions = self._rng, self.conditions
         if rng.random() >= conditions.loss:
             self.clock.callLater(self._way(), self._arrive, sender, to, message)
@@ -105,6 +108,7 @@ class Network:
     def carry_snapshot(self, sender: str, to: str, message: InstallSnapshot, stream: BinaryIO) -> Deferred[None]:
         """Take a snapshot, piece by piece; the way of one may break at each."""
         self._tell(f"{sender}> {to} {message_text(message)}")
+        self.sent(sender, to, message)
         data = BytesIO(stream.read())
         stream.close()
         given_up: list[bool] = []
