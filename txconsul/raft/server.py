@@ -232,9 +232,14 @@ class ServerState:
         return index
 
     def _truncate(self, after: int) -> None:
-        self.log.truncate(after)
-        self._emit_persist()
-        self._wish(Truncate(after))
+        """Every entry after C{after} goes. If a snapshot reaches further than what is left, it is all that is left."""
+        if after < self.log.base:
+            after = self.log.base
+            self._reset_log(after, self.log.base_term)
+        else:
+            self.log.truncate(after)
+            self._emit_persist()
+            self._wish(Truncate(after))
         if self.members.truncate(after):
             self._configuration_changed()
 
