@@ -76,7 +76,9 @@ class LogStoreContract:
         given = [
             Entry(index=7, term=3, type=EntryType.NOOP, data=None),
             Entry(index=8, term=3, type=EntryType.CONFIGURATION, data=b"", extensions=b""),
-            Entry(index=9, term=4, type=EntryType.COMMAND, data=b"\0" * 5, extensions=b"e" * 300, appended_at=b"\1" * 15),
+            Entry(
+                index=9, term=4, type=EntryType.COMMAND, data=b"\0" * 5, extensions=b"e" * 300, appended_at=b"\1" * 15
+            ),
             Entry(index=10, term=2**63, type=EntryType.BARRIER, data=bytes(100_000), appended_at=b"odd"),
         ]
         log.append(given)

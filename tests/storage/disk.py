@@ -193,6 +193,9 @@ class FakeDisk(Files):
                     )
         else:
             self.names[new] = self.names.pop(old)
+        for descriptor, (path, content) in self.descriptors.items():
+            if path == old:
+                self.descriptors[descriptor] = new, content
 
     def unlink(self, path: str) -> None:
         self._do("unlink", path)
