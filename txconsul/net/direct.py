@@ -140,6 +140,13 @@ class DirectPort:
         self._reactor.addReader(self)
 
 
+def _first(name: str, positional: list[str], named: dict[str, str]) -> str:
+    found = named.get(name) or (positional[0] if positional else "")
+    if not found:
+        raise ValueError(f"an endpoint description without {name}")
+    return found
+
+
 @implementer(INetwork)
 class DirectNetwork:
     """
@@ -168,7 +175,7 @@ class DirectNetwork:
         return self._others.connect(description, factory)
 
     def _listen_tcp(self, kind: str, positional: list[str], named: dict[str, str], factory: Any) -> DirectPort:
-        port = int(named.get("port") or positional[0])
+        port = int(_first("port", positional, named))
         interface = named.get("interface", "::" if kind == "tcp6" else "")
         family = socket.AF_INET6 if ":" in interface else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -185,7 +192,7 @@ class DirectNetwork:
             raise CannotListenError(interface, port, error) from error  # type: ignore[no-untyped-call]
 
     def _listen_unix(self, positional: list[str], named: dict[str, str], factory: Any) -> DirectPort:
-        path = named.get("address") or positional[0]
+        path = _first("address", positional, named)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
