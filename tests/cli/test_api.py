@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,12 +64,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         data = f"{self.command} {self.path}".encode() + self.body()
+        self.server.clients.add(self.client_address)  # type: ignore[attr-defined]
         self.send_response(200)
+        if self.path == "/v1/last":
+            self.send_header("Connection", "close")
         self.send_header("Content-Length", str(len(data) + (9 if self.path == "/v1/short" else 0)))
         self.send_header("X-Consul-Index", "5")
         self.end_headers()
         self.wfile.write(data)
-        self.close_connection = True
 
     do_PUT = do_GET
 
@@ -84,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
         return whole
 
 
-class UnixServer(HTTPServer):
+class UnixServer(ThreadingHTTPServer):
     """The same on a socket file."""
 
     address_family = socket.AF_UNIX
@@ -102,7 +104,9 @@ class ServedTestCase(SynchronousTestCase):
     """A test with servers on this machine."""
 
     def serve(self, server: HTTPServer) -> HTTPServer:
-        """Let it serve until the test ends."""
+        """Let it serve until the test ends; it notes who connected."""
+        server.clients = set()  # type: ignore[attr-defined]
+        server.block_on_close = False  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         self.addCleanup(thread.join)
@@ -140,7 +144,7 @@ class SocketTests(ServedTestCase):
 
     def test_tcp(self) -> None:
         """Requests and answers over TCP, whole, with a length, and in chunks."""
-        server = self.serve(HTTPServer(("127.0.0.1", 0), Handler))
+        server = self.serve(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         client = connect(Settings(address=f"127.0.0.1:{server.server_port}"))
         found = client.call("GET", "/v1/é", {"a": ""})
         self.assertEqual((found.read(), found.index, found.read()), (b"GET /v1/%C3%A9?a=", 5, b""))
@@ -150,9 +154,42 @@ class SocketTests(ServedTestCase):
         sized = client.call("PUT", "/v1/x", body=iter([b"abc"]), headers={"Content-Length": "3"})
         self.assertEqual([sized.read(6), sized.read(6), sized.read(6)], [b"PUT /v", b"1/xabc", b""])
 
+    def test_connectionIsKept(self) -> None:
+        """Requests one after the other use one connection; when the agent closed it, another one."""
+        server = self.serve(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        client = connect(Settings(address=f"127.0.0.1:{server.server_port}"))
+        for _ in range(3):
+            client.call("GET", "/v1/x").read()
+        self.assertEqual(len(server.clients), 1)  # type: ignore[attr-defined]
+        client.call("GET", "/v1/last").read()
+        client.call("PUT", "/v1/x").read()
+        self.assertEqual(len(server.clients), 2)  # type: ignore[attr-defined]
+
+    def test_idleConnectionWasClosed(self) -> None:
+        """A connection that the agent closed while nothing was asked is not used again."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        closed = threading.Event()
+
+        def talk() -> None:
+            for _ in range(2):
+                one, _address = listener.accept()
+                with one:
+                    one.recv(65536)
+                    one.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                closed.set()
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        self.addCleanup(thread.join)
+        client = connect(Settings(address=f"127.0.0.1:{listener.getsockname()[1]}"))
+        self.assertEqual(client.call("PUT", "/v1/x").read(), b"ok")
+        closed.wait(10)
+        self.assertEqual(client.call("PUT", "/v1/x").read(), b"ok")
+
     def test_badToken(self) -> None:
         """A token that HTTP cannot carry is refused, and not shown."""
-        server = self.serve(HTTPServer(("127.0.0.1", 0), Handler))
+        server = self.serve(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         for token in ("secret\nX-Other: 1", "secret\u20ac"):
             found = self.failure(connect(Settings(address=f"127.0.0.1:{server.server_port}", token=token)))
             self.assertIn("a header's value cannot be sent", found)
@@ -270,7 +307,7 @@ class TLSTests(ServedTestCase):
 
     def https(self, *, wants_client: bool = False) -> str:
         """The address of a server over TLS."""
-        server = HTTPServer(("127.0.0.1", 0), Handler)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.handle_error = lambda *_: None  # type: ignore[method-assign]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self.pairs["server"])
@@ -328,7 +365,7 @@ class TLSTests(ServedTestCase):
 
     def test_plainServer(self) -> None:
         """A server that speaks no TLS is told from one that is not there."""
-        server = self.serve(HTTPServer(("127.0.0.1", 0), Handler))
+        server = self.serve(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
         found = self.failure(connect(self.settings(f"127.0.0.1:{server.server_port}", ca_file=self.ca)))
         self.assertTrue(found.endswith("http: server gave HTTP response to HTTPS client"), found)
 

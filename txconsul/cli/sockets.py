@@ -1,25 +1,24 @@
 """
-Requests over TCP, TLS and Unix sockets, by the standard library's HTTP client.
+Requests over sockets, by the standard library's HTTP client.
 
-One connection a request: a command seldom makes two. No time limit on answers, since blocking queries may take long.
+A connection is kept for the next request when its answer was read to the end: C{kv import} makes one request a key. No
+time limit on answers, since blocking queries may take long.
 """
 
 from __future__ import annotations
 
 import http.client
+import select
 import socket
 import ssl
 
 from txconsul.cli.api import Answer, Request, Transport, TransportFailed
+from txconsul.cli.dialing import dial, ends
 from txconsul.cli.gotext import go_quoted, system_error
 from txconsul.cli.settings import Settings
 from txconsul.cli.trust import tls_context, tls_failure
 
 __all__ = ["socket_transport"]
-
-#: Seconds to wait for a connection, as Consul's client does.
-DIAL_SECONDS = 30.0
-_PORTS = {"http": "80", "https": "443"}
 
 
 def socket_transport(settings: Settings) -> Transport:
@@ -31,56 +30,81 @@ def socket_transport(settings: Settings) -> Transport:
     wants_tls = settings.scheme == "https"
     named = settings.ca_file or settings.ca_path or settings.client_cert or settings.client_key
     context = tls_context(settings) if wants_tls or named else None
+    return _Sockets(settings, context if wants_tls else None).exchange
 
-    def exchange(request: Request) -> Answer:
-        connection = http.client.HTTPConnection(settings.host.encode("ascii", "replace").decode(), 80)
-        connection.sock = _dial(settings, context if wants_tls else None)
+
+class _Sockets:
+    """The transport: at most one connection that waits for the next request."""
+
+    def __init__(self, settings: Settings, context: ssl.SSLContext | None) -> None:
+        self._settings = settings
+        self._context = context
+        self._idle: socket.socket | None = None
+
+    def exchange(self, request: Request) -> Answer:
+        """Carry one request. See L{Transport}."""
+        one = self._take()
         try:
-            return _exchange(connection, request, settings)
+            return self._answer(one, request)
         except BaseException:
-            connection.close()
+            one.close()
             raise
 
-    return exchange
+    def _take(self) -> socket.socket:
+        one, self._idle = self._idle, None
+        if one is not None:
+            # whatever waits to be read belongs to no request: mostly the end, of an agent that stopped
+            if not select.select([one], [], [], 0)[0]:
+                return one
+            one.close()
+        return dial(self._settings, self._context)
 
+    def give_back(self, one: socket.socket) -> None:
+        """Keep a connection whose answer was read whole."""
+        if self._idle is not None:
+            self._idle.close()
+        self._idle = one
 
-def _exchange(connection: http.client.HTTPConnection, request: Request, settings: Settings) -> Answer:
-    headers = {"Host": settings.host, "User-Agent": "txconsul", **request.headers}
-    chunks = request.body is not None and not isinstance(request.body, bytes) and "Content-Length" not in headers
-    if chunks:
-        headers["Transfer-Encoding"] = "chunked"
-    names = _names(connection.sock)
-    broken: OSError | None = None
-    try:
-        connection.request(request.method, request.target, request.body, headers, encode_chunked=chunks)
-    except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as error:
-        broken = error  # the agent may have said why before it stopped reading
-    except ValueError:  # without its text, which shows the header: it may be the token
-        raise TransportFailed("net/http: a header's value cannot be sent, such as a token of several lines") from None
-    except OSError as error:
-        raise TransportFailed(_broken(error, names, settings, "write")) from None
-    try:
-        response = connection.response_class(connection.sock, method=request.method)
-        response.begin()
-    except (OSError, http.client.HTTPException) as error:
-        told = isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)  # an alert says more
-        cause, operation = (broken, "write") if broken and not told else (error, "read")
-        raise TransportFailed(_broken(cause, names, settings, operation)) from None
-    found = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, found, _Body(connection, response, names, settings), request.url)
+    def _answer(self, one: socket.socket, request: Request) -> Answer:
+        settings = self._settings
+        connection = http.client.HTTPConnection(settings.host.encode("ascii", "replace").decode(), 80)
+        connection.sock = one
+        headers = {"Host": settings.host, "User-Agent": "txconsul", **request.headers}
+        chunks = request.body is not None and not isinstance(request.body, bytes) and "Content-Length" not in headers
+        if chunks:
+            headers["Transfer-Encoding"] = "chunked"
+        names = ends(one)
+        broken: OSError | None = None
+        try:
+            connection.request(request.method, request.target, request.body, headers, encode_chunked=chunks)
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as error:
+            broken = error  # the agent may have said why before it stopped reading
+        except ValueError:  # without its text, which shows the header: it may be the token
+            text = "net/http: a header's value cannot be sent, such as a token of several lines"
+            raise TransportFailed(text) from None
+        except OSError as error:
+            raise TransportFailed(_broken(error, names, settings, "write")) from None
+        try:
+            response = connection.response_class(one, method=request.method)
+            response.begin()
+        except (OSError, http.client.HTTPException) as error:
+            told = isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)  # an alert says more
+            cause, operation = (broken, "write") if broken and not told else (error, "read")
+            raise TransportFailed(_broken(cause, names, settings, operation)) from None
+        if broken:
+            response.will_close = True
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, found, _Body(self, one, response, names, settings), request.url)
 
 
 class _Body:
-    """An answer's body; the connection is closed with it."""
+    """An answer's body. Read to its end, it gives the connection back."""
 
     def __init__(
-        self,
-        connection: http.client.HTTPConnection,
-        response: http.client.HTTPResponse,
-        names: str,
-        settings: Settings,
+        self, sockets: _Sockets, one: socket.socket, response: http.client.HTTPResponse, names: str, settings: Settings
     ) -> None:
-        self._connection = connection
+        self._sockets = sockets
+        self._socket: socket.socket | None = one
         self._response = response
         self._names = names
         self._settings = settings
@@ -91,95 +115,21 @@ class _Body:
             if size > 0 and not data and self._response.length:
                 raise http.client.IncompleteRead(b"")
         except (OSError, http.client.HTTPException) as error:
-            raise TransportFailed(_broken(error, self._names, self._settings, "read")) from None
-        if size < 0 or not data:
             self.close()
+            raise TransportFailed(_broken(error, self._names, self._settings, "read")) from None
+        if (size < 0 or not data) and self._socket is not None:
+            if self._response.will_close:
+                self.close()
+            else:
+                self._sockets.give_back(self._socket)
+                self._socket = None
         return data
 
     def close(self) -> None:
         self._response.close()
-        self._connection.close()
-
-
-def _dial(settings: Settings, context: ssl.SSLContext | None) -> socket.socket:
-    plain = _dial_unix(settings.address) if settings.unix else _dial_tcp(settings)
-    if context is None:
-        return plain
-    host = settings.server_name or ("localhost" if settings.unix else _host_and_port(settings)[0])
-    try:
-        return context.wrap_socket(plain, server_hostname=host)
-    except ssl.SSLError as error:
-        plain.close()
-        raise TransportFailed(tls_failure(error, host)) from None
-    except (OSError, ValueError) as error:
-        plain.close()
-        raise TransportFailed(system_error(error) if isinstance(error, OSError) else f"tls: {error}") from None
-
-
-def _dial_unix(path: str) -> socket.socket:
-    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        one.connect(path)
-    except OSError as error:  # also for a path that is too long
-        one.close()
-        raise TransportFailed(f"dial unix {path}: connect: {system_error(error)}") from None
-    return one
-
-
-def _dial_tcp(settings: Settings) -> socket.socket:
-    """Try every address of the host; when all fail, the first one's failure is told."""
-    host, port = _host_and_port(settings)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise TransportFailed(f"dial tcp: lookup {host}: no such host") from None
-    failure = ""
-    for family, kind, protocol, _, address in found:
-        one = socket.socket(family, kind, protocol)
-        one.settimeout(DIAL_SECONDS)
-        try:
-            one.connect(address)
-        except OSError as error:
-            one.close()
-            shown = _shown(address)
-            reason = "i/o timeout" if isinstance(error, TimeoutError) else f"connect: {system_error(error)}"
-            failure = failure or f"dial tcp {shown}: {reason}"
-            continue
-        one.settimeout(None)
-        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return one
-    raise TransportFailed(failure or f"dial tcp: lookup {host}: no such host")
-
-
-def _host_and_port(settings: Settings) -> tuple[str, int]:
-    address, default = settings.address, _PORTS[settings.scheme]
-    if address.startswith("["):
-        host, _, rest = address[1:].partition("]")
-        port = rest[1:] if rest.startswith(":") else default
-    elif address.count(":") > 1:
-        raise TransportFailed(f"dial tcp: address {address}: too many colons in address")
-    else:
-        host, _, port = address.partition(":")
-        port = port or default
-    if not (port.isascii() and port.isdigit() and int(port) < 65536):
-        raise TransportFailed(f"dial tcp: address {port}: invalid port")
-    return host or "localhost", int(port)
-
-
-def _shown(address: tuple[object, ...]) -> str:
-    host, port = str(address[0]), address[1]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _names(one: socket.socket) -> str:
-    """Both ends of a connection, as Go tells them when it breaks."""
-    try:
-        here, there = one.getsockname(), one.getpeername()
-    except OSError:
-        return ""
-    if isinstance(there, tuple):
-        return f"tcp {_shown(here)}->{_shown(there)}"
-    return f"unix {there if isinstance(there, str) else ''}".rstrip()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 def _broken(error: Exception, names: str, settings: Settings, operation: str) -> str:
