@@ -223,9 +223,9 @@ class Leadership:
 
     def _begin_read_round(self, now: float) -> None:
         self.reads.round_begins(self._rounds.next)
-        for id in self._members.voters:
-            if id in self.progress:
-                self._heartbeat(self.progress[id], now)
+        for progress in self.progress.values():
+            if self._members.is_voter(progress.id):
+                self._heartbeat(progress, now)
 
     def _hand_over(self, transfer: Transfer) -> None:
         """Once the successor has every entry, it may stand for election at once."""
