@@ -34,7 +34,7 @@ _WHOLE_NUMBERS = {
     "uint32": (0, 2**32 - 1),
     "uint64": (0, 2**64 - 1),
 }
-#: Definitions within definitions (sidecars): bounded by the parsers already, this is the table's own bound.
+#: Stands for a value that was refused.
 _NOTHING = object()
 
 
@@ -82,11 +82,14 @@ class _Decoder:
 
     def block(self, block: Block, raw: Any, name: str) -> Any:
         raw = _single(raw)
+        if raw is None:
+            return _NOTHING
         if not isinstance(raw, dict):
             return self._wrong(name, f"'{name}' expected a map, got '{self._go_kind(raw)}'")
         folded = {key.casefold(): key for key in block.fields}
         values: dict[str, Any] = {}
-        for key, value in self._translated(block, raw).items():
+        raw = self._translated(block, raw)
+        for key, value in raw.items():
             dotted = f"{name}.{key}" if name else key
             known = key if key in block.fields else folded.get(key.casefold())
             if known is None or (known != key and known in raw):
@@ -116,6 +119,8 @@ class _Decoder:
         if isinstance(kind, (Strings, BlockList, Opaques)):
             return self._list(kind, raw, name)
         raw = _single(raw)
+        if raw is None:
+            return _NOTHING
         if not isinstance(raw, dict):
             return self._wrong(name, f"'{name}' expected a map, got '{self._go_kind(raw)}'")
         if isinstance(kind, Opaque):
@@ -146,8 +151,11 @@ class _Decoder:
         return found
 
     def _scalar(self, kind: Scalar, raw: Any, name: str) -> Any:
+        if raw is None:
+            return _NOTHING
         wanted = kind.name
         number = isinstance(raw, (int, float)) and not isinstance(raw, bool)
+        shown = float(raw) if number and self._whole_number == "float64" and abs(raw) < 1e300 else raw
         if wanted == "bool" and isinstance(raw, bool):
             return raw
         if wanted == "string" and isinstance(raw, str):
@@ -159,11 +167,11 @@ class _Decoder:
             whole = int(raw)
             if low <= whole <= high:
                 return whole
-            return self._wrong(name, f"cannot parse '{name}', {go_value(raw)} overflows {wanted}")
+            return self._wrong(name, f"cannot parse '{name}', {go_value(shown)} overflows {wanted}")
         return self._wrong(
             name,
             f"'{name}' expected type '{wanted}', got unconvertible type '{self._go_type(raw)}',"
-            f" value: '{go_value(raw)}'",
+            f" value: '{go_value(shown)}'",
         )
 
     def _go_type(self, value: Any) -> str:
@@ -215,6 +223,19 @@ def go_value(value: Any) -> str:
         return "map[" + " ".join(f"{key}:{go_value(value[key])}" for key in sorted(value)) + "]"
     if isinstance(value, list):
         return "[" + " ".join(map(go_value, value)) + "]"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
-        return str(int(value))
-    return str(value)
+    return _go_float(value) if isinstance(value, float) else str(value)
+
+
+def _go_float(value: float) -> str:
+    """The shortest digits that mean this number, with an exponent from a million on."""
+    if not math.isfinite(value):
+        return {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")
+    digits, exponent = f"{value:.17e}".split("e")
+    power = int(exponent)
+    if value and not -4 <= power < 6:
+        for precision in range(17):
+            short = f"{value:.{precision}e}"
+            if float(short) == value:
+                return short
+        return f"{digits}e{exponent}"
+    return str(int(value)) if value.is_integer() else repr(value)

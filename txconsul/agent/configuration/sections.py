@@ -24,13 +24,13 @@ from txconsul.agent.configuration.model import (
 from txconsul.agent.configuration.values import Values
 from txconsul.language.goflags import quoted
 
-__all__ = ["SECTIONS", "build_prefix_filter"]
+__all__ = ["CA_KEYS", "SECTIONS", "build_prefix_filter"]
 
 _MIB = 1024 * 1024
 #: A summary of RPC calls that is left out unless a filter names it.
 _RPC_SUMMARY = "rpc.server.call"
 #: How CA providers' keys are spelled once they are configuration of the CA.
-_CA_KEYS = {
+CA_KEYS = {
     "private_key": "PrivateKey",
     "root_cert": "RootCert",
     "intermediate_cert_ttl": "IntermediateCertTTL",
@@ -213,7 +213,7 @@ def _connect(values: Values) -> Connect:
     return Connect(
         enabled=values.flag("connect.enabled") or implied,
         ca_provider=values.text("connect.ca_provider"),
-        ca_config={_CA_KEYS.get(name.lower(), name): v for name, v in values.mapping("connect.ca_config").items()},
+        ca_config={CA_KEYS.get(name.lower(), name): v for name, v in values.mapping("connect.ca_config").items()},
         enable_mesh_gateway_wan_federation=values.flag("connect.enable_mesh_gateway_wan_federation"),
         default_deregister_critical_service_after=values.duration(key),
     )
