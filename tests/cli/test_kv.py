@@ -6,6 +6,8 @@ import json
 import os
 from base64 import b64encode
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.invoking import FakeAgent, answer, invoke
@@ -133,6 +135,50 @@ class GetTests(SynchronousTestCase):
         self.assertEqual(outcome.status, 1)
         self.assertTrue(outcome.err.startswith("flag provided but not defined: -nonsense\nUsage:\n  -base64\n    \t"))
         self.assertIn('(default "/")', outcome.err)
+
+
+#: Whatever JSON can hold, with the names that an agent uses.
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["Key", "Value", "Flags", "Session", "CreateIndex", "key", "flags", "value", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+class StrangerTests(SynchronousTestCase):
+    """Answers and data of no expected shape."""
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        ANYTHING | st.lists(st.fixed_dictionaries({"Key": ANYTHING, "Value": ANYTHING, "Flags": ANYTHING}), max_size=2)
+    )
+    def test_anyAnswer(self, value: object) -> None:
+        """Whatever the agent answers, a command shows it or says what is wrong."""
+        body = json.dumps(value)
+        for words, target in (
+            (["kv", "get", "-recurse", "-detailed"], "/v1/kv/?recurse="),
+            (["kv", "get", "-keys", "-separator="], "/v1/kv/?keys="),
+            (["kv", "export"], "/v1/kv/?recurse="),
+            (["info"], "/v1/agent/self"),
+        ):
+            outcome = invoke(*words, agent=FakeAgent({f"GET {target}": answer(body)}))
+            self.assertEqual(bool(outcome.status), bool(outcome.err), (body, outcome))
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        ANYTHING | st.lists(st.fixed_dictionaries({"key": ANYTHING, "value": ANYTHING, "flags": ANYTHING}), max_size=2)
+    )
+    def test_anyImport(self, value: object) -> None:
+        """Whatever an import is given, it writes keys or says what is wrong."""
+        outcome = invoke("kv", "import", "-", stdin=json.dumps(value).encode())
+        self.assertEqual(bool(outcome.status), bool(outcome.err), (value, outcome))
 
 
 class PutTests(SynchronousTestCase):

@@ -76,21 +76,24 @@ def delete(client: Client, key: str, params: Mapping[str, str]) -> bool:
 def _entries(client: Client, key: str, params: Mapping[str, str], stale: bool) -> list[Entry]:
     try:
         return [_entry(one) for one in _read(client, key, params, stale)]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ApiError(f"the agent's answer is no list of keys: {error}") from None
 
 
 def _entry(one: Mapping[str, Any]) -> Entry:
+    key = one["Key"]
+    if not isinstance(key, str):
+        raise TypeError(f"a key is {type(key).__name__}")
     return Entry(
-        key=one["Key"],
+        key=key,
         value=b64decode(one.get("Value") or ""),
         flags=int(one.get("Flags", 0)),
-        session=one.get("Session", ""),
+        session=str(one.get("Session") or ""),
         create_index=int(one.get("CreateIndex", 0)),
         modify_index=int(one.get("ModifyIndex", 0)),
         lock_index=int(one.get("LockIndex", 0)),
-        namespace=one.get("Namespace", ""),
-        partition=one.get("Partition", ""),
+        namespace=str(one.get("Namespace") or ""),
+        partition=str(one.get("Partition") or ""),
     )
 
 
