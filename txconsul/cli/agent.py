@@ -43,7 +43,7 @@ def run(
     except (FlagError, HelpWanted) as error:
         if isinstance(error, FlagError):
             write_line(stderr, str(error))
-        stderr.write(b"Usage:\n" + to_bytes(defaults_text(FLAGS)))
+        stderr.write(to_bytes(defaults_text(FLAGS)))
         return 1
     from txconsul.agent.running import assemble, configured
 
@@ -56,7 +56,7 @@ def run(
     from twisted.internet import reactor
 
     from txconsul.agent.logs import begin, open_file
-    from txconsul.agent.process import monotonic
+    from txconsul.agent.process import heed_signals, monotonic
 
     monotonic(reactor)
     log = configuration.log
@@ -77,6 +77,7 @@ def run(
         write_line(stderr, f"==> {error}")
         return 1
     reactor.callWhenRunning(agent.startService)  # type: ignore[attr-defined]
+    reactor.callWhenRunning(heed_signals, reactor)  # type: ignore[attr-defined]
     reactor.addSystemEventTrigger("before", "shutdown", agent.stopService)  # type: ignore[attr-defined]
     reactor.run()  # type: ignore[attr-defined]
     return status[0]
