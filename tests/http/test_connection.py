@@ -272,6 +272,23 @@ class PipelineTests(Case):
         self.assertEqual(bodies(transport.value()), [*[b"/wait%d" % i for i in range(count)], b"/late"])
         self.assertFalse(transport.paused)
 
+    def test_boundedQueueBytes(self) -> None:
+        """Large bodies fill the queue sooner."""
+        waiting: list[Deferred[Response]] = []
+
+        def later(request: Request) -> Deferred[Response]:
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        protocol, transport = self.open(HTTPFactory(later, self.clock))
+        protocol.dataReceived((put(400_000) + b"a" * 400_000) * 10)
+        self.assertEqual(len(waiting), 3)
+        self.assertTrue(transport.paused)
+        for deferred in waiting:
+            deferred.callback(Response(200))
+        self.assertEqual(len(waiting), 10)
+        self.assertEqual(len(bodies(transport.value())), 10)
+
     def test_boundedTurn(self) -> None:
         """No more than TURN_REQUESTS_MAX are answered in a turn; the others go on in the next ones."""
         protocol, transport = self.open()

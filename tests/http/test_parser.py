@@ -301,6 +301,47 @@ class LimitTests(SynchronousTestCase):
             events([put(b"Transfer-Encoding: chunked", chunk * 2 + b"1\r\n")]), [("refused", parser.BodyTooLarge)]
         )
 
+    def test_heldBytes(self) -> None:
+        """All unfinished requests share a budget; beyond it, those over an equal share are refused as they grow."""
+        self.patch(parser, "HELD_BYTES_MAX", 10_000)
+        shared = rules(limit=100_000)
+        for start in (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", put(b"Content-Length: 50000", b"")):
+            readers = [RequestReader("c", shared) for _ in range(5)]
+            small = RequestReader("c", shared)
+            small.receive(start)
+            refused = []
+            for reader in readers:
+                reader.receive(start)
+                try:
+                    for _ in range(4):
+                        reader.receive(b"a" * 1000)
+                except RequestUnreadable as error:
+                    refused.append(error.status)
+                    reader.abandon()
+            self.assertIn(503, refused)
+            self.assertLess(len(refused), 5)
+            small.receive(b"a" * 1000)
+            self.assertLess(shared.held, 12_000)
+            for reader in (*readers, small):
+                reader.abandon()
+            self.assertEqual((shared.held, shared.unfinished), (0, 0))
+
+    def test_finishedAreNotCounted(self) -> None:
+        """A request that is complete, or whose body a sink takes, holds nothing."""
+        shared = rules(limit=1000)
+        reader = RequestReader("c", shared)
+        for data in (
+            get(),
+            put(b"Content-Length: 3", b"abc"),
+            put(b"Transfer-Encoding: chunked", b"1\r\na\r\n0\r\n\r\n"),
+        ):
+            for byte in one_by_one(data):
+                reader.receive(byte)
+            self.assertEqual((shared.held, shared.unfinished), (0, 0))
+        shared = rules(limit=1000, sink=Sink())
+        RequestReader("c", shared).receive(put(b"Content-Length: 3", b"ab"))
+        self.assertEqual((shared.held, shared.unfinished), (0, 0))
+
     def test_applicationRefuses(self) -> None:
         """What the application raises when asked for the limit refuses the body."""
 

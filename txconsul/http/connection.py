@@ -32,6 +32,8 @@ __all__ = ["PIPELINED_MAX", "TURN_REQUESTS_MAX", "HTTPConnection", "Response"]
 
 #: Requests of one connection that wait for answers. Clients that pipeline at all keep a few in flight.
 PIPELINED_MAX = 32
+#: Their bodies, which stay in memory as long as they wait.
+PIPELINED_BYTES_MAX = 1 << 20
 #: Requests of one connection served before the others have their turn.
 TURN_REQUESTS_MAX = 64
 #: An answer counts as a further request of those for each so many bytes.
@@ -243,7 +245,7 @@ class HTTPConnection:
                 if reader.empty or self._closing:
                     break
                 left -= 1 + (len(out[-1]) // REQUEST_BYTES if out else 0)
-                if left <= 0 or self._paused or self._stream is not None or len(self._queue) >= PIPELINED_MAX:
+                if left <= 0 or self._paused or self._stream is not None or self._full():
                     break
                 request = reader.next()
         except RequestUnreadable as error:
@@ -321,7 +323,7 @@ class HTTPConnection:
             and self._stream is None
             and self._yielded is None
             and self._reader.waiting is None
-            and len(self._queue) < PIPELINED_MAX
+            and not self._full()
         )
         if wanted is not self._reading and not self._lost and not self._half_closed:
             self._reading = wanted
@@ -329,6 +331,13 @@ class HTTPConnection:
                 self.transport.resumeProducing()
             else:
                 self.transport.pauseProducing()
+
+    def _full(self) -> bool:
+        """Enough requests wait for their answers."""
+        queue = self._queue
+        if len(queue) < 2:
+            return False
+        return len(queue) >= PIPELINED_MAX or sum(len(slot.request.body) for slot in queue) > PIPELINED_BYTES_MAX
 
     def _yield(self) -> None:
         """Go on in the next turn: the others come first."""
@@ -418,7 +427,7 @@ class HTTPConnection:
             self.transport.write(b"".join(out))
         if self._stream is not None or (streamed and not self._closing and not self._reader.empty):
             self._yield()
-        elif self._closing or self._reader.empty or self._paused or len(self._queue) >= PIPELINED_MAX:
+        elif self._closing or self._reader.empty or self._paused or self._full():
             self._settle(False)
         else:
             self._serve()
@@ -562,6 +571,7 @@ class HTTPConnection:
     def _refuse(self, request: Request | None, response: Response, out: list[bytes]) -> None:
         """Answer, after all that is still waiting, and end the connection."""
         self._closing = True
+        self._reader.abandon()
         request = Request(b"GET", b"", {}, "", 11, False) if request is None else request
         if self._queue or self._stream is not None:
             slot = _Slot(request)

@@ -51,6 +51,10 @@ HEADERS_MAX = 1000
 CHUNK_LINE_BYTES_MAX = 256
 #: All trailers after a chunked body together; they are skipped.
 TRAILER_BYTES_MAX = 4096
+#: What all unfinished requests of a listener may hold in memory. Beyond it, whoever holds more than an equal share is
+#: refused as it grows: a thousand slow senders of large bodies cannot take the process's memory, and small requests
+#: pass.
+HELD_BYTES_MAX = 1 << 26
 #: Header blocks remembered, and the largest remembered: together at most about a MiB.
 REMEMBERED_BLOCKS_MAX = 256
 REMEMBERED_BLOCK_BYTES_MAX = 2048
@@ -215,16 +219,21 @@ class Rules:
 
     @param header_bytes_max: Consul's C{http_config.max_header_bytes}; 0 or less means the default.
     @param take_body: asked when the head of a request with a body is complete; gives the limit in bytes and the sink
-        for the body, or None to hold it in memory.
+        for the body, or None to hold it in memory. What it raises refuses the body.
+
+    @ivar held: bytes that unfinished requests hold in memory.
+    @ivar unfinished: how many they are.
     """
 
-    __slots__ = ("_blocks", "head_bytes_max", "take_body")
+    __slots__ = ("_blocks", "head_bytes_max", "held", "take_body", "unfinished")
 
     def __init__(self, header_bytes_max: int, take_body: Callable[[Request], tuple[int, BodySink | None]]) -> None:
         limit = header_bytes_max if header_bytes_max > 0 else HEADER_BYTES_MAX_DEFAULT
         self.head_bytes_max = limit + HEADER_BYTES_SLACK
         self.take_body = take_body
         self._blocks: dict[bytes, _Block] = {}
+        self.held = 0
+        self.unfinished = 0
 
     def block(self, lines: bytes) -> _Block:
         """The meaning of these header lines. @raise RequestUnreadable: see L{_parse_block}."""
@@ -242,10 +251,10 @@ class _Body:
     """
     A body on its way in: counts, limits, and takes chunks apart (RFC 9112 7.1).
 
-    C{left} is what is missing of the whole body, or of the chunk.
+    C{left} is what is missing of the whole body, or of the chunk; C{taken} what has come.
     """
 
-    __slots__ = ("_held", "_limit", "_phase", "_sink", "_taken", "_trailers", "left")
+    __slots__ = ("_held", "_limit", "_phase", "_sink", "_trailers", "left", "taken")
 
     LENGTH, SIZE, DATA, DATA_END, TRAILER, DONE = range(6)
 
@@ -255,7 +264,7 @@ class _Body:
         self._limit = limit
         self._sink = sink
         self._held: bytes | bytearray = b""
-        self._taken = 0
+        self.taken = 0
         self._trailers = 0
 
     def take(self, data: bytes | bytearray, at: int) -> tuple[int, bool, object]:
@@ -298,8 +307,8 @@ class _Body:
             if match is None:
                 raise RequestUnreadable(400)
             self.left = int(match[1], 16)
-            if self._taken + self.left > self._limit:
-                raise BodyTooLarge(self._taken + self.left, self._limit)
+            if self.taken + self.left > self._limit:
+                raise BodyTooLarge(self.taken + self.left, self._limit)
             self._phase = self.DATA if self.left else self.TRAILER
         elif self._phase == self.DATA_END:
             if line != b"\r\n":
@@ -313,7 +322,7 @@ class _Body:
                 self._phase = self.DONE
 
     def _keep(self, data: bytes | bytearray, start: int, end: int) -> object:
-        self._taken += end - start
+        self.taken += end - start
         piece = bytes(data[start:end])
         if self._sink is not None:
             return self._sink.write(piece)
@@ -348,6 +357,7 @@ class RequestReader:
         "_at",
         "_body",
         "_client",
+        "_counted",
         "_data",
         "_line_seen",
         "_request",
@@ -364,6 +374,7 @@ class RequestReader:
         self._data: bytes | bytearray = b""
         self._at = 0
         self._scanned = 0
+        self._counted = 0
         self._line_seen = False
         self._request: Request | None = None
         self._body: _Body | None = None
@@ -416,6 +427,7 @@ class RequestReader:
             data = self._data = bytes(data)
             self._scanned = 0
             self._line_seen = False
+            self._release()
         match = _match_request_line(data, at)
         if match is None:
             raise self._bad_line(data, at)
@@ -448,10 +460,30 @@ class RequestReader:
             self._request.keep_alive = False
 
     def abandon(self) -> None:
-        """The connection is gone: tell the sink of a half read body, once."""
+        """Nothing more is read: let go of everything, and tell the sink of a half read body, once."""
         request, self._request = self._request, None
+        self._data = b""
+        self._body = None
+        self.empty = True
+        self._release()
         if request is not None and request.sink is not None:
             request.sink.abandon()
+
+    def _count(self, size: int) -> None:
+        """This many bytes are held for an unfinished request. @raise RequestUnreadable: they are too many."""
+        rules = self._rules
+        if not self._counted:
+            rules.unfinished += 1
+        rules.held += size - self._counted
+        self._counted = size
+        if rules.held > HELD_BYTES_MAX and size > HELD_BYTES_MAX // rules.unfinished:
+            raise RequestUnreadable(503, "too many unfinished requests")
+
+    def _release(self) -> None:
+        if self._counted:
+            self._rules.held -= self._counted
+            self._rules.unfinished -= 1
+            self._counted = 0
 
     def _unfinished(self) -> Request | None:
         """There is no whole head; the rest is kept, and looked at once for what can never become one."""
@@ -481,6 +513,7 @@ class RequestReader:
         if len(data) > self._rules.head_bytes_max:
             raise RequestUnreadable(431)
         self._scanned = max(len(data) - 3, 1)
+        self._count(len(data))
         return None
 
     @staticmethod
@@ -552,7 +585,10 @@ class RequestReader:
         else:
             self._at = at
         if not done:
+            if request.sink is None:
+                self._count(body.taken + 1)
             return None
+        self._release()
         self._request = self._body = None
         self.expecting = False
         self.empty = not self._data
