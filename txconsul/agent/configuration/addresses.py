@@ -7,6 +7,7 @@ Source: the address keys of Consul's "Agent configuration file reference".
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -45,8 +46,13 @@ class Address(msgspec.Struct, frozen=True):
         """
         if self.path:
             mode = f":mode={unix_mode}" if unix_mode else ""
-            return "unix:" + self.path.replace("\\", "\\\\").replace(":", "\\:") + mode
-        return f"tcp:{self.port}:interface=" + self.host.replace(":", "\\:")
+            return f"unix:{_quoted(self.path)}{mode}"
+        return f"tcp:{self.port}:interface={_quoted(self.host)}"
+
+
+def _quoted(text: str) -> str:
+    """A text within an endpoint string, where three signs have a meaning."""
+    return re.sub(r"([\\:=])", r"\\\1", text)
 
 
 def is_any(text: str) -> bool:
