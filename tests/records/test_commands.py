@@ -4,7 +4,7 @@ The records of log commands and of snapshots: Consul's bytes in, the same bytes 
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from typing import Any
 
 from hypothesis import given, settings
@@ -107,10 +107,11 @@ class RoundTripTests(SynchronousTestCase):
 
     def test_anyBytesDecodeOrAreRefused(self) -> None:
         """Whatever the bytes: a record, or Corrupt."""
+
         @settings(max_examples=300, deadline=None)
         @given(st.sampled_from([*COMMAND_RECORDS.values()]), st.binary(max_size=80))
         def decided(record: type[Record], garbage: bytes) -> None:
-            with suppress(Corrupt):
+            with contextlib.suppress(Corrupt):
                 decode(record, garbage)
 
         decided()

@@ -226,7 +226,7 @@ class Registrations:
             raise InvalidRequest(f"Invalid Service Meta for node {node} and serviceID {service.id}: {error}") from None
         kind = (service.kind, service.service.lower())
         if kind not in tables.kinds.rows:
-            tables.kinds.put(kind, index)
+            tables.kinds.put(kind, service.service)
             tables.raise_index(index, "kind_service_names." + (service.kind or "typical"))
         if key[0] not in tables.nodes.rows:
             raise InvalidRequest(_MISSING_NODE)

@@ -65,8 +65,8 @@ class Tables:
         self.services: Table[Pair, NodeService] = Table(
             "services", journal, indexes=(self.services_by_node, self.services_by_name), touches=_service_touched
         )
-        #: Kind and name of every service that has an instance -> index of its first one.
-        self.kinds: Table[Pair, int] = Table("kind-service-names", journal)
+        #: Kind and name, in lower case, of every service that has an instance -> the name as it was given first.
+        self.kinds: Table[Pair, str] = Table("kind-service-names", journal)
         self.checks_by_node: Index[Pair, HealthCheck] = Index(lambda key, check: (key[0],))
         #: By C{(node, service id)}; the checks of the node itself have an empty service id.
         self.checks_by_instance: Index[Pair, HealthCheck] = Index(lambda key, c: ((key[0], c.service_id.lower()),))
