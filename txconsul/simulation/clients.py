@@ -44,7 +44,12 @@ class Client:
         self._server = ""
         self._number = 0
         self._busy = 0
+        self._stopped = False
         self._again()
+
+    def stop(self) -> None:
+        """Ask nothing more."""
+        self._stopped = True
 
     def _again(self) -> None:
         self._world.clock.callLater(self._rng.expovariate(1 / self._pause), self._go)
@@ -64,6 +69,8 @@ class Client:
         return server
 
     def _go(self) -> None:
+        if self._stopped:
+            return
         server = self._choose()
         if server is None:
             self._again()

@@ -135,21 +135,23 @@ class World:
             server.crash_chance = 0.0
         healed = self.clock.now
         deadline = min(healed + _HEALING_SECONDS, end)
-        written = sum(client.written for client in self.clients)
-        while self.clock.now < deadline:
-            self._run(min(self.clock.now + 0.5, deadline))
+        written = self._written()
+        while self.clock.now < deadline and (self._written() < written + 5 or self._laggards()):
+            self._run(min(self.clock.now + 0.3, deadline))
             for server in self.servers.values():
                 self._restart(server)
-            if sum(client.written for client in self.clients) > written + 5 and not self._laggards():
-                break
+            if self._written() >= written + 5:
+                for client in self.clients:
+                    client.stop()
         if self.clock.now >= end:
             return
-        invariants.alive_after_healing(
-            sum(client.written for client in self.clients) > written, self._laggards(), self.clock.now - healed
-        )
+        invariants.alive_after_healing(self._written() > written, self._laggards(), self.clock.now - healed)
         for id in self._members():
             invariants.no_lost_write(self.facts, id, self.servers[id].machine)
         self._calm(end)
+
+    def _written(self) -> int:
+        return sum(client.written for client in self.clients)
 
     def _leader(self) -> SimulatedServer | None:
         leaders = [server for server in self.servers.values() if server.leads]
