@@ -21,6 +21,7 @@ from txconsul.raft.messages import (
     LeaderChanged,
     Persist,
     PersistState,
+    ReadReady,
     ReceiveSnapshot,
     ResetLog,
     Send,
@@ -70,7 +71,7 @@ class Machine:
         self.snapshot: InstallSnapshot | None = None
         self.applied: list[Entry] = []
         self.disk = "ok"
-        self.tickets: list[int] = []
+        self.ready: list[ReadReady] = []
         self.start()
 
     def start(self) -> None:
@@ -138,6 +139,10 @@ class Machine:
         elif isinstance(output, ResetLog):
             tell(self.id + output_words(output))
             self.log.reset()
+            self._unsynced = []
+        elif isinstance(output, ReadReady):
+            self.ready.append(output)
+            tell(self.id + output_words(output))
         elif not isinstance(output, LeaderChanged) or output.leader != self.id:
             tell(self.id + output_words(output))
 

@@ -117,6 +117,19 @@ class Membership:
         """Whether C{id}'s word counts."""
         return id in self.voters
 
+    def may_stand(self, id: str) -> bool:
+        """
+        Whether C{id} is a voter, or would be one again if the change that is not committed yet came to nothing: until
+        then nobody else may have that entry, and only C{id} can bring it through (dissertation 4.2.2).
+        """
+        if self.is_voter(id):
+            return True
+        return self.changing and any(
+            server.id == id and server.suffrage == Suffrage.VOTER
+            for _, configuration in self._history[-2:]
+            for server in configuration.servers
+        )
+
     def is_alone(self, id: str) -> bool:
         """Whether C{id} is the one and only voter, a majority by itself."""
         return len(self.voters) == 1 and id in self.voters
@@ -129,6 +142,14 @@ class Membership:
         """Where C{id} listens, or empty if it is not a member."""
         server = self._servers.get(id)
         return server.address if server is not None else ""
+
+    def was_always_alone(self, id: str) -> bool:
+        """
+        Whether C{id} is the one voter, and so it was in every configuration that is known. Otherwise another server may
+        still lead, for the time of its lease, until the change that made C{id} the only one is committed.
+        """
+        earlier = (server for _, each in self._history for server in each.servers)
+        return self.is_alone(id) and all(server.suffrage != Suffrage.VOTER or server.id == id for server in earlier)
 
     @property
     def majority(self) -> int:

@@ -119,7 +119,7 @@ class RaftCore(Elections, Following):
 
     @property
     def commit_index(self) -> int:
-        """The newest index known to be committed."""
+        """The newest index known to be committed, and durable here."""
         return self.log.commit
 
     def propose(self, data: bytes, now: float, *, extensions: bytes | None = None, appended_at: bytes = NO_TIME) -> int:
@@ -193,7 +193,7 @@ class RaftCore(Elections, Following):
         self._append_own(EntryType.CONFIGURATION, data, NO_TIME)
         self._emit_persist()
         self._adopt_configuration(self.log.last, configuration)
-        if self._may_elect_itself():
+        if self.members.was_always_alone(self.id):
             self._election_at = now
 
     def add_voter(self, id: str, address: str, now: float) -> int:
@@ -341,8 +341,12 @@ class RaftCore(Elections, Following):
             meanwhile is known by it and ignored.
         """
         self._now = now
-        if self.log.persisted(index, term) and self._leadership is not None:
+        if not self.log.persisted(index, term):
+            return
+        if self._leadership is not None:
             self._advance_commit(now)
+        else:
+            self._commit_to(self._known_commit, now)
 
     def persist_failed(self, index: int, now: float) -> None:
         """
@@ -405,7 +409,7 @@ class RaftCore(Elections, Following):
             self._become_follower(message.term, now)
         elif message.term == self.term and (message.success or message.no_retry_backoff):
             leadership.note_contact(progress, message.round)
-            leadership.answered(progress, message)
+            leadership.answered(progress, message, now)
             self._advance_commit(now)
 
     def _on_snapshot_reply(self, message: InstallSnapshotReply, sender: str, now: float) -> None:

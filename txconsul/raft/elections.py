@@ -28,8 +28,8 @@ class Elections(ServerState):
     # ---- standing ----
 
     def _may_stand(self) -> bool:
-        """A voter that is not in the middle of replacing its state."""
-        return self.members.is_voter(self.id) and self._installing is None
+        """A voter that is not in the middle of replacing its state (Raft dissertation 4.2.2)."""
+        return self.members.may_stand(self.id) and self._installing is None
 
     def _election_timeout(self, now: float) -> None:
         self._set_leader("", "")

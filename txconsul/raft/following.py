@@ -85,7 +85,7 @@ class Following(ServerState):
         except Corrupt:
             return False
         if entries[0].index <= self.log.last:
-            if entries[0].index <= self.log.commit:
+            if entries[0].index <= self._known_commit:
                 return False
             self._truncate(entries[0].index - 1)
         for entry, configuration in zip(entries, configurations, strict=True):

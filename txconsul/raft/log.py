@@ -40,7 +40,8 @@ class RaftLog:
 
     @ivar last: index of the newest entry; C{last_term} is its term. 0 in an empty log.
     @ivar durable: the newest index that would survive a crash.
-    @ivar commit: the newest index known to be committed. Only L{RaftCore<txconsul.raft.core.RaftCore>} raises it.
+    @ivar commit: the newest index known to be committed, and durable here. Only
+        L{RaftCore<txconsul.raft.core.RaftCore>} raises it.
     @ivar base: a snapshot stands in for the entries up to this index, whose term is C{base_term}; some of them may
         still be kept.
     @ivar floor: nothing below this index is known, whatever the store holds.

@@ -266,7 +266,7 @@ class Truncate(msgspec.Struct, frozen=True):
 class Commit(msgspec.Struct, frozen=True):
     """
     Every entry up to and with C{index} is committed: apply what has not been, in order (Raft 5.3). The entries are in
-    the log store, or came with an earlier L{Persist}; they need not be durable here, as they are on a majority.
+    the log store, durably, or a snapshot just installed stands in for them.
     """
 
     index: int

@@ -304,7 +304,7 @@ class Leadership:
 
     # ---- answers ----
 
-    def answered(self, progress: Progress, reply: AppendEntriesReply) -> None:
+    def answered(self, progress: Progress, reply: AppendEntriesReply, now: float) -> None:
         """A follower took an append, or refused it for what its log holds."""
         unanswered = [each for each in progress.in_flight if each[0] != reply.round]
         expected = len(unanswered) < len(progress.in_flight)
@@ -313,7 +313,7 @@ class Leadership:
             if expected or reply.match_index:
                 self._matched(progress, min(reply.match_index, self._log.last))
         elif progress.mode is not Mode.SNAPSHOT and self._is_news(progress, reply):
-            self._back_off(progress, reply)
+            self._back_off(progress, reply, now)
 
     def _matched(self, progress: Progress, index: int) -> None:
         """The logs agree, durably, up to this index: from here on entries may be pipelined."""
@@ -336,9 +336,14 @@ class Leadership:
             return reply.prev_log_entry == progress.next - 1
         return reply.prev_log_entry > progress.match
 
-    def _back_off(self, progress: Progress, reply: AppendEntriesReply) -> None:
-        """Go back to the follower's true tail, or one entry further (hashicorp/raft's C{LastLog})."""
+    def _back_off(self, progress: Progress, reply: AppendEntriesReply, now: float) -> None:
+        """
+        Go back to the follower's true tail, or one entry further (hashicorp/raft's C{LastLog}). A follower that
+        refuses what it had confirmed has lost it; nothing can be done for it but to ask again, and not too often.
+        """
         self._probe_from(progress, max(progress.match + 1, min(reply.prev_log_entry, reply.last_log + 1)))
+        if progress.next > reply.prev_log_entry:
+            progress.pause_until = now + self._timing.retry
 
     def _probe_from(self, progress: Progress, next: int) -> None:
         progress.mode = Mode.PROBE

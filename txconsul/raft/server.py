@@ -96,6 +96,7 @@ class ServerState:
         self._campaign: Campaign | None = None
         self._leadership: Leadership | None = None
         self._installing: tuple[str, InstallSnapshot] | None = None
+        self._known_commit = snapshot_index
         self._abstain_until = now + timing.lease if term else float("-inf")
         self.log = RaftLog(log, snapshot_index=snapshot_index, snapshot_term=snapshot_term)
         if not self.log.continues_snapshot():
@@ -103,7 +104,8 @@ class ServerState:
         self.members = Membership(configuration or Configuration(), configuration_index)
         self._find_configurations(log)
         self.members.commit(snapshot_index)
-        self._election_at = self._now if self._may_elect_itself() else self._election_deadline(timing.heartbeat)
+        alone = self.members.was_always_alone(id)
+        self._election_at = now if alone else self._election_deadline(timing.heartbeat)
 
     def _find_configurations(self, store: LogReader) -> None:
         index = max(self.log.base + 1, store.first)
@@ -238,6 +240,7 @@ class ServerState:
             self._reset_log(after, self.log.base_term)
         else:
             self.log.truncate(after)
+            self._known_commit = min(self._known_commit, after)
             self._emit_persist()
             self._wish(Truncate(after))
         if self.members.truncate(after):
@@ -259,7 +262,13 @@ class ServerState:
                 self._wish(ReadReady(ticket, wanted))
 
     def _commit_to(self, index: int, now: float) -> None:
-        if index <= self.log.commit:
+        """
+        Everything up to C{index} is committed. It counts here once it is durable here too, so that nothing that was
+        applied can be lost by a disk that refuses it; and not while a snapshot replaces the state.
+        """
+        self._known_commit = max(self._known_commit, index)
+        index = min(self._known_commit, max(self.log.durable, self.log.base))
+        if index <= self.log.commit or self._installing is not None:
             return
         self.log.commit = index
         self._wish(Commit(index))
