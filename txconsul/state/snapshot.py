@@ -13,7 +13,7 @@ Source: the wire documents, Raft, section 3.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 import msgpack
@@ -84,37 +84,40 @@ def freeze(store: Store) -> Iterator[bytes]:
     ordered = tables.kv.ordered
     assert ordered is not None
     kept = {type_: list(values) for type_, values in tables.kept.items()}
-    return _pieces(_records(store.index, copies, ordered.copy(), kept))
+    return _pieces(store.index, _kinds(copies, ordered.copy(), kept))
 
 
-def _pieces(records: Iterator[tuple[int, Any, int]]) -> Iterator[bytes]:
+#: The values of one type, each with about how many bytes it takes.
+_Values = Iterator[tuple[Any, int]]
+
+
+def _pieces(index: int, kinds: Iterable[tuple[int, _Values]]) -> Iterator[bytes]:
     packer = msgpack.Packer(use_bin_type=False, autoreset=False, unicode_errors="surrogateescape")
     pack = packer.pack
+    pack({"LastIndex": index})
     count = size = 0
-    for type_, value, weight in records:
-        if type_ >= 0:
+    for type_, values in kinds:
+        for value, weight in values:
             pack(type_)
-        pack(value)
-        count += 1
-        size += weight
-        if count >= PIECE_RECORDS or size >= PIECE_BYTES:
-            yield packer.bytes()
-            packer.reset()
-            count = size = 0
-    if count:
-        yield packer.bytes()
+            pack(value)
+            count += 1
+            size += weight
+            if count >= PIECE_RECORDS or size >= PIECE_BYTES:
+                yield packer.bytes()
+                packer.reset()
+                count = size = 0
+    yield packer.bytes()
 
 
 #: Assumed size of a record other than a key, in bytes.
 _WEIGHT = 512
 
 
-def _records(
-    index: int, rows: dict[str, dict[Any, Any]], keys: OrderedKeys, kept: dict[int, list[Any]]
-) -> Iterator[tuple[int, Any, int]]:
-    """C{(type, value, bytes)}; the header has the type -1."""
-    yield -1, {"LastIndex": index}, 0
-    writers: dict[int, Callable[[], Iterator[tuple[Any, int]]]] = {
+def _kinds(
+    rows: dict[str, dict[Any, Any]], keys: OrderedKeys, kept: dict[int, list[Any]]
+) -> Iterator[tuple[int, _Values]]:
+    """The values of each type, in Consul's order; made as they are asked for."""
+    writers: dict[int, Callable[[], _Values]] = {
         Command.REGISTER: lambda: _registrations(rows),
         Command.COORDINATE_BATCH_UPDATE: lambda: _plain(rows["coordinates"], Coordinate, alone=False),
         Command.SESSION: lambda: _plain(rows["sessions"], Session),
@@ -126,39 +129,37 @@ def _records(
     }
     for type_ in map(int, ORDER):
         if type_ in writers:
-            for value, weight in writers[type_]():
-                yield type_, value, weight
-        else:
-            for value in kept.get(type_, ()):
-                yield type_, value, _WEIGHT
+            yield type_, writers[type_]()
+        elif type_ in kept:
+            yield type_, ((value, _WEIGHT) for value in kept[type_])
 
 
-def _plain(rows: dict[Any, Any], record: type[Record], *, alone: bool = True) -> Iterator[tuple[Any, int]]:
+def _plain(rows: dict[Any, Any], record: type[Record], *, alone: bool = True) -> _Values:
     write = to_wire(record)
     for key in sorted(rows):
         value = write(rows[key])
         yield value if alone else [value], _WEIGHT
 
 
-def _entries(rows: dict[bytes, DirEntry], keys: OrderedKeys) -> Iterator[tuple[Any, int]]:
+def _entries(rows: dict[bytes, DirEntry], keys: OrderedKeys) -> _Values:
     write = to_wire(DirEntry)
     for key in keys:
         entry = rows[key]
         yield write(entry), len(key) + len(entry.value or b"")
 
 
-def _tombstones(rows: dict[bytes, int]) -> Iterator[tuple[Any, int]]:
+def _tombstones(rows: dict[bytes, int]) -> _Values:
     write = to_wire(DirEntry)
     for key in sorted(rows):
         yield write(DirEntry(key=key, modify_index=rows[key])), len(key)
 
 
-def _indexes(rows: dict[str, int]) -> Iterator[tuple[Any, int]]:
+def _indexes(rows: dict[str, int]) -> _Values:
     for name in sorted(rows):
         yield {"Key": name, "Value": rows[name]}, len(name)
 
 
-def _registrations(rows: dict[str, dict[Any, Any]]) -> Iterator[tuple[Any, int]]:
+def _registrations(rows: dict[str, dict[Any, Any]]) -> _Values:
     """Each node alone, then with each of its services, then with each of its checks."""
     write = to_wire(RegisterRequest)
     services, checks = _by_node(rows["services"]), _by_node(rows["checks"])
@@ -227,11 +228,10 @@ def load(store: Store, source: BinaryIO) -> Iterator[float]:
             count = 0
             # the order and the indexes, built at the end, are the last twentieth
             yield 0.95 * source.tell() / total if total else 0.0
-    yield 0.95
     tables = store.tables
-    tables.kv.reindex()
-    yield 0.99
-    tables.tombstones.reindex()
+    for table in (tables.kv, tables.tombstones):
+        for _ in table.reindex():
+            yield 0.95
     tables.journal.clear()
 
 
