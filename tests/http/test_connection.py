@@ -269,6 +269,7 @@ class PipelineTests(Case):
         self.assertEqual(len(self.application.requests), limits.PIPELINED_MAX)
         for i in range(count):
             self.application.answer(b"/wait%d" % i)
+            self.clock.advance(0)
         self.assertEqual(bodies(transport.value()), [*[b"/wait%d" % i for i in range(count)], b"/late"])
         self.assertFalse(transport.paused)
 
@@ -320,6 +321,48 @@ class PipelineTests(Case):
         protocol.resumeProducing()
         self.assertEqual(bodies(transport.value()), [b"/a"])
         self.assertFalse(transport.paused)
+
+
+class TurnTests(Case):
+    """Connections that have much to do, and the others."""
+
+    def test_turnsAreShared(self) -> None:
+        """Those that had their share go on in turns of bounded time, one after the other."""
+        clock = self.clock
+
+        def slow(request: Request) -> Response:
+            clock.rightNow += server.TURN_SECONDS_MAX / 50
+            return Response(200)
+
+        factory = HTTPFactory(slow, clock)
+        many = [self.open(factory) for _ in range(5)]
+        for protocol, _ in many:
+            protocol.dataReceived(get() * (limits.TURN_REQUESTS_MAX * 3))
+        began = clock.seconds()
+        calls = clock.getDelayedCalls()
+        self.assertEqual(len([call for call in calls if call.getTime() <= began]), 1)
+        factory._turn.cancel()
+        factory._next_turns()
+        self.assertLess(clock.seconds() - began, server.TURN_SECONDS_MAX * 2)
+        done = [transport.value().count(b"HTTP/1.1") for _, transport in many]
+        self.assertEqual(sorted(set(done)), [limits.TURN_REQUESTS_MAX, limits.TURN_REQUESTS_MAX * 2])
+        clock.pump([0] * 20)
+        for _, transport in many:
+            self.assertEqual(transport.value().count(b"HTTP/1.1"), limits.TURN_REQUESTS_MAX * 3)
+
+    def test_goneBeforeItsTurn(self) -> None:
+        """A connection that ended meanwhile has no turn; one that fails keeps nobody from theirs."""
+        gone, _ = self.open()
+        broken, broken_transport = self.open()
+        well, transport = self.open()
+        for protocol in (gone, broken, well):
+            protocol.dataReceived(get() * (limits.TURN_REQUESTS_MAX + 1))
+        self.close(gone)
+        broken_transport.write = None  # type: ignore[assignment]
+        self.clock.advance(0)
+        self.assertEqual(len(bodies(transport.value())), limits.TURN_REQUESTS_MAX + 1)
+        self.assertTrue(broken_transport.aborted)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
 
 class RefusalTests(Case):

@@ -342,6 +342,15 @@ class LimitTests(SynchronousTestCase):
         RequestReader("c", shared).receive(put(b"Content-Length: 3", b"ab"))
         self.assertEqual((shared.held, shared.unfinished), (0, 0))
 
+    def test_tinyChunks(self) -> None:
+        """Many tiny chunks are read, but not a body of nothing else."""
+        few = put(b"Transfer-Encoding: chunked", b"1\r\na\r\n" * 4000 + b"0\r\n\r\n")
+        self.assertEqual(len(events([few], rules(limit=10_000))[0][3]), 4000)
+        many = put(b"Transfer-Encoding: chunked", b"1\r\na\r\n" * 5000)
+        self.assertEqual(events([many], rules(limit=10_000)), [400])
+        large = put(b"Transfer-Encoding: chunked", (b"40\r\n" + b"a" * 64 + b"\r\n") * 10_000 + b"0\r\n\r\n")
+        self.assertEqual(len(events([large], rules(limit=1_000_000))[0][3]), 640_000)
+
     def test_applicationRefuses(self) -> None:
         """What the application raises when asked for the limit refuses the body."""
 

@@ -35,7 +35,7 @@ PIPELINED_MAX = 32
 #: Their bodies, which stay in memory as long as they wait.
 PIPELINED_BYTES_MAX = 1 << 20
 #: Requests of one connection served before the others have their turn.
-TURN_REQUESTS_MAX = 64
+TURN_REQUESTS_MAX = 32
 #: An answer counts as a further request of those for each so many bytes.
 REQUEST_BYTES = 1 << 13
 #: A body up to this is sent with its head; a longer one in slices, as the client takes them, so that the bytes are
@@ -135,7 +135,7 @@ class HTTPConnection:
         self._reader = RequestReader(client, factory.rules)
         self._queue: list[_Slot] = []
         self._stream: _Streaming | None = None
-        self._yielded: Any = None
+        self._yielded = False  # it waits for its next turn
         self._timing: Any = None
         self._waited: Any = None
         self._lingered = 0
@@ -195,9 +195,6 @@ class HTTPConnection:
         self._lost = self._closing = self._ended = True
         if self._timing is not None:
             self._timing.stop(self)
-        if self._yielded is not None:
-            self._yielded.cancel()
-            self._yielded = None
         stream, self._stream = self._stream, None
         self.transport = None
         self._reader.abandon()
@@ -321,7 +318,7 @@ class HTTPConnection:
         wanted = self._closing or (
             not self._paused
             and self._stream is None
-            and self._yielded is None
+            and not self._yielded
             and self._reader.waiting is None
             and not self._full()
         )
@@ -340,14 +337,17 @@ class HTTPConnection:
         return len(queue) >= PIPELINED_MAX or sum(len(slot.request.body) for slot in queue) > PIPELINED_BYTES_MAX
 
     def _yield(self) -> None:
-        """Go on in the next turn: the others come first."""
-        if self._yielded is None:
-            self._yielded = self.factory.clock.callLater(0, self._go_on)
+        """Go on in a later turn: the others come first."""
+        if not self._yielded:
+            self._yielded = True
+            self.factory.yielded(self)
             self._set_reading()
 
-    def _go_on(self) -> None:
-        self._yielded = None
-        self._advance()
+    def go_on(self) -> None:
+        """It is this connection's turn again, unless it has ended meanwhile."""
+        self._yielded = False
+        if not self._lost:
+            self._advance()
 
     def _time(self, deadlines: Any) -> None:
         """Be watched by this one of the factory's L{Deadlines} and no other."""

@@ -49,12 +49,16 @@ HEADER_BYTES_SLACK = 4096
 HEADERS_MAX = 1000
 #: A chunk's size line. Chunk extensions are unused in practice; sixteen hexadecimal digits and some room.
 CHUNK_LINE_BYTES_MAX = 256
+#: Chunks that may be as small as they like; those beyond must have so many bytes each on average. Taking a chunk apart
+#: costs as much as a kilobyte of body, and nobody sends half a million of one byte.
+TINY_CHUNKS_MAX = 4096
+CHUNK_BYTES_MIN = 32
 #: All trailers after a chunked body together; they are skipped.
 TRAILER_BYTES_MAX = 4096
 #: What all unfinished requests of a listener may hold in memory. Beyond it, whoever holds more than an equal share is
 #: refused as it grows: a thousand slow senders of large bodies cannot take the process's memory, and small requests
 #: pass.
-HELD_BYTES_MAX = 1 << 26
+HELD_BYTES_MAX = 32 << 20
 #: Header blocks remembered, and the largest remembered: together at most about a MiB.
 REMEMBERED_BLOCKS_MAX = 256
 REMEMBERED_BLOCK_BYTES_MAX = 2048
@@ -254,7 +258,7 @@ class _Body:
     C{left} is what is missing of the whole body, or of the chunk; C{taken} what has come.
     """
 
-    __slots__ = ("_held", "_limit", "_phase", "_sink", "_trailers", "left", "taken")
+    __slots__ = ("_chunks", "_held", "_limit", "_phase", "_sink", "_trailers", "left", "taken")
 
     LENGTH, SIZE, DATA, DATA_END, TRAILER, DONE = range(6)
 
@@ -266,6 +270,7 @@ class _Body:
         self._held: bytes | bytearray = b""
         self.taken = 0
         self._trailers = 0
+        self._chunks = 0
 
     def take(self, data: bytes | bytearray, at: int) -> tuple[int, bool, object]:
         """
@@ -307,6 +312,9 @@ class _Body:
             if match is None:
                 raise RequestUnreadable(400)
             self.left = int(match[1], 16)
+            self._chunks += 1
+            if self._chunks > TINY_CHUNKS_MAX + self.taken // CHUNK_BYTES_MIN:
+                raise RequestUnreadable(400, "too many chunks")
             if self.taken + self.left > self._limit:
                 raise BodyTooLarge(self.taken + self.left, self._limit)
             self._phase = self.DATA if self.left else self.TRAILER

@@ -5,6 +5,7 @@ The listener's side of HTTP: makes connections, counts them, keeps their deadlin
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
@@ -42,6 +43,8 @@ HALF_CLOSED_SECONDS_MAX = 5.0
 LINGER_SECONDS = 2.0
 #: Descriptors that clients cannot take.
 DESCRIPTORS_RESERVED = 128
+#: Spent in one turn on connections that have had their share already, in seconds: far below any Raft heartbeat.
+TURN_SECONDS_MAX = 0.01
 #: How often deadlines are looked at, and the date is made anew.
 TICK_SECONDS = 1.0
 
@@ -138,6 +141,8 @@ class HTTPFactory:
         self._date = b""
         self._of_client: dict[str, int] = {}
         self._tick: Any = None
+        self._waiting_turn: deque[HTTPConnection] = deque()
+        self._turn: Any = None
         self._stopped: Deferred[None] | None = None
         self._stop_call: Any = None
         self.slow_heads = Deadlines(HEAD_SECONDS_MAX, HTTPConnection.timed_out)
@@ -200,6 +205,28 @@ class HTTPFactory:
                 self._tick.cancel()
                 self._tick = None
             self._all_gone()
+
+    def yielded(self, connection: HTTPConnection) -> None:
+        """It has had its share; it goes on after the others that have, as far as a turn's time allows."""
+        self._waiting_turn.append(connection)
+        if self._turn is None:
+            self._turn = self.clock.callLater(0, self._next_turns)
+
+    def _next_turns(self) -> None:
+        self._turn = None
+        seconds = self.clock.seconds
+        until = seconds() + TURN_SECONDS_MAX
+        for _ in range(len(self._waiting_turn)):  # those that yield again are behind all others
+            connection = self._waiting_turn.popleft()
+            try:
+                connection.go_on()
+            except Exception:  # one connection's failure must not keep the others waiting
+                _log.failure("error while serving a connection")
+                connection.abort()
+            if seconds() >= until:
+                break
+        if self._waiting_turn and self._turn is None:
+            self._turn = self.clock.callLater(0, self._next_turns)
 
     def prefix(self, status: int) -> bytes:
         """Status line and date, made once a second."""
