@@ -1,0 +1,90 @@
+"""
+Which keys have an effect in this version. All others of the table are known, checked, and kept.
+
+docs/configuration.md is written from this: C{python -m txconsul.agent.configuration.effects} prints its lists. Whoever
+gives a key its effect adds it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from txconsul.agent.configuration.schema import DEPRECATED, keys
+
+__all__ = ["EFFECTIVE", "MOVED", "NOT_FOR_USERS", "lists", "set_without_effect", "without_effect"]
+
+#: Keys and, with a dot at the end, whole blocks that do what the reference says.
+EFFECTIVE = frozenset(
+    """
+    addresses.http addresses.https advertise_addr advertise_addr_ipv4 advertise_addr_ipv6 advertise_addr_wan
+    advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect client_addr data_dir
+    datacenter default_query_time disable_http_unprintable_char_filter discovery_max_stale http_config.
+    limits.http_max_conns_per_client limits.kv_max_value_size limits.txn_max_req_len log_file log_json log_level
+    log_rotate_bytes log_rotate_max_files max_query_time node_id node_meta node_name
+    performance.raft_multiplier performance.rpc_hold_timeout pid_file ports.http ports.https primary_datacenter
+    raft_snapshot_interval raft_snapshot_threshold raft_trailing_logs server session_ttl_min tagged_addresses
+    tls.defaults.ca_file tls.defaults.ca_path tls.defaults.cert_file tls.defaults.key_file
+    tls.defaults.tls_cipher_suites tls.defaults.tls_min_version tls.defaults.verify_incoming tls.https.ca_file
+    tls.https.ca_path tls.https.cert_file tls.https.key_file tls.https.tls_cipher_suites tls.https.tls_min_version
+    tls.https.verify_incoming
+    translate_wan_addrs unix_sockets.mode
+    """.split()  # noqa: SIM905
+)
+
+#: Keys of older versions: each is moved to a newer one.
+MOVED = frozenset(DEPRECATED) | {"ui", "ui_content_path", "ui_dir", "acl.tokens.master", "acl.tokens.agent_master"}
+
+#: Keys that are in the table because the defaults are written in its format; users' values are overridden.
+NOT_FOR_USERS = frozenset(
+    """
+    ae_interval build_date check_deregister_interval_min check_reap_interval connect.test_ca_leaf_root_change_spread
+    consul. license_poll_base_time license_poll_max_time license_update_base_time license_update_max_time
+    peering.test_allow_peer_registrations revision segment_limit segment_name_limit sync_coordinate_interval_min
+    sync_coordinate_rate_target version version_metadata version_prerelease
+    """.split()  # noqa: SIM905
+)
+
+
+def within(key: str, table: Iterable[str]) -> bool:
+    """Whether a key, or its block, is in a table."""
+    return key in table or any(entry.endswith(".") and key.startswith(entry) for entry in table)
+
+
+def without_effect() -> Iterator[str]:
+    """The keys for users that have no effect yet, in their order."""
+    for key in keys():
+        if not any(within(key, table) for table in (EFFECTIVE, MOVED, NOT_FOR_USERS)):
+            yield key
+
+
+def set_without_effect(origins: Mapping[str, str]) -> list[str]:
+    """
+    The keys that somebody has set and that have no effect yet.
+
+    @param origins: dotted keys that were set, by files or flags.
+    """
+    idle = set(without_effect())
+    return [key for key in sorted(origins) if key in idle]
+
+
+def lists() -> str:
+    """The two lists as docs/configuration.md has them, grouped by their first word."""
+    parts = []
+    for title, found in (
+        ("Keys with an effect", [key for key in keys() if within(key, EFFECTIVE)]),
+        ("Keys without an effect so far", list(without_effect())),
+    ):
+        lines = [f"## {title}", ""]
+        blocks: dict[str, list[str]] = {}
+        for key in found:
+            block, _, name = key.partition(".")
+            blocks.setdefault(block if name else "", []).append(name or block)
+        for block, names in sorted(blocks.items()):
+            shown = ", ".join(f"`{name}`" for name in names)
+            lines.append(f"- `{block}`: {shown}" if block else f"- {shown}")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    print(lists(), end="")
