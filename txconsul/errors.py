@@ -110,9 +110,9 @@ class TooManyRequests(RequestRefused):
 
 
 class InvalidRequest(RequestRefused):
-    """
-    A request that Consul answers with status 500 though the asker could mend it; clients know these texts.
-    """
+    """The request contradicts itself or the state. Consul answers with status 500, and clients know these texts."""
+
+    status = 500
 
 
 # ---- nobody's: try again ----

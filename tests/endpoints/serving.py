@@ -88,7 +88,7 @@ class NoFacts:
         """Nothing."""
         return {}
 
-    version = host = metrics = document
+    version = host = metrics = members = document
 
 
 class Served:

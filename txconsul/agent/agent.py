@@ -44,6 +44,8 @@ __all__ = ["Agent"]
 
 #: Seconds that answers under way are given when the agent stops.
 STOP_SECONDS = 5.0
+#: The shortest time to live of a session where the configuration names none, in ns.
+SESSION_TTL_MIN = 10 * SECOND
 #: Open files kept back from HTTP connections: the log, snapshots, listeners, and connections of our own.
 FILES_RESERVED = 128
 
@@ -81,6 +83,7 @@ class Agent(MultiService):
         it = self._configuration
         facts = AgentFacts(
             self._shown(),
+            self._member(),
             dict(self._node_meta()),
             it.data_dir or None,
             self._stats,
@@ -111,7 +114,7 @@ class Agent(MultiService):
                     interval=it.raft.snapshot_interval,
                     trailing=it.raft.trailing_logs,
                 ),
-                session_ttl_min=int(it.session_ttl_min * SECOND),
+                session_ttl_min=int(it.session_ttl_min * SECOND) or SESSION_TTL_MIN,
                 default_query_time=it.default_query_time,
                 max_query_time=it.max_query_time,
                 hold_timeout=it.performance.rpc_hold_timeout,
@@ -236,6 +239,37 @@ class Agent(MultiService):
             "Server": it.server,
             "Version": CONSUL_VERSION,
             "BuildDate": "0001-01-01T00:00:00Z",
+        }
+
+    def _member(self) -> dict[str, Any]:
+        """What this agent is to its pool, in Serf's and Consul's words."""
+        it = self._configuration
+        return {
+            "Name": it.node_name,
+            "Addr": it.advertise_address,
+            "Port": it.ports.serf_lan,
+            "Tags": {
+                "acls": "0",
+                "bootstrap": "1",
+                "build": f"{CONSUL_VERSION}:",
+                "dc": it.datacenter,
+                "id": self._stores.node_id,
+                "port": str(it.ports.server),
+                "raft_vsn": "3",
+                "role": "consul",
+                "segment": "",
+                "vsn": "2",
+                "vsn_max": "3",
+                "vsn_min": "2",
+                "wan_join_port": str(it.ports.serf_wan),
+            },
+            "Status": 1,
+            "ProtocolMin": 1,
+            "ProtocolMax": 5,
+            "ProtocolCur": 2,
+            "DelegateMin": 2,
+            "DelegateMax": 5,
+            "DelegateCur": 4,
         }
 
     def _node_meta(self) -> dict[str, str]:

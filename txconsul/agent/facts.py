@@ -25,6 +25,7 @@ _KIB = 1024
 class AgentFacts:
     """
     @param configuration: the part of the configuration that may be shown.
+    @param member: what the agent is to the pool that it belongs to.
     @param stats: counts of the running server, by topic.
     @param counters: how often each method was asked.
     """
@@ -32,6 +33,7 @@ class AgentFacts:
     def __init__(
         self,
         configuration: dict[str, Any],
+        member: dict[str, Any],
         node_meta: dict[str, str],
         data_dir: str | None,
         stats: Callable[[], dict[str, dict[str, str]]],
@@ -39,6 +41,7 @@ class AgentFacts:
         counters: Callable[[], dict[str, int]],
     ) -> None:
         self._configuration = configuration
+        self._member = member
         self._node_meta = node_meta
         self._data_dir = data_dir
         self._stats = stats
@@ -47,7 +50,16 @@ class AgentFacts:
 
     def document(self) -> dict[str, Any]:
         """What the agent was told to be, and what it does now."""
-        return {"Config": self._configuration, "Stats": self._stats(), "Meta": self._node_meta}
+        return {
+            "Config": self._configuration,
+            "Member": self._member,
+            "Stats": self._stats(),
+            "Meta": self._node_meta,
+        }
+
+    def members(self) -> list[dict[str, Any]]:
+        """The agent alone: there is no gossip yet that could tell of others."""
+        return [self._member]
 
     def version(self) -> dict[str, str]:
         """Which program this is."""

@@ -50,9 +50,12 @@ _PACKAGE = "txconsul."
 
 
 def _module(event: LogEvent) -> str:
-    """The part that speaks, in Consul's manner: C{agent.http}."""
+    """The part that speaks, in Consul's manner: C{agent}, C{agent.http}, C{agent.consensus}."""
     name = str(event.get("log_namespace") or "-")
-    return "agent." + name[len(_PACKAGE) :] if name.startswith(_PACKAGE) else name
+    if not name.startswith(_PACKAGE):
+        return name
+    part = name.split(".")[1]
+    return part if part == "agent" else f"agent.{part}"
 
 
 def _time(event: LogEvent) -> str:

@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import socket
 import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PidFile", "monotonic", "notify", "raise_file_limit"]
+from twisted.logger import Logger
+
+__all__ = ["PidFile", "heed_signals", "monotonic", "notify", "raise_file_limit"]
+
+_log = Logger("txconsul.agent")
 
 
 def raise_file_limit() -> int:
@@ -56,6 +61,29 @@ def monotonic(reactor: Any) -> None:
     comes an hour late. To be called before anything is scheduled.
     """
     reactor.seconds = time.monotonic
+
+
+def heed_signals(reactor: Any) -> None:
+    """
+    Stop on the first interrupt or termination signal, and take those that follow for the impatience that they are.
+    A hang-up, which asks Consul to read its configuration again, must at least not end the process.
+    """
+
+    def stop() -> None:
+        if reactor.running and not reactor._stopped:
+            reactor.stop()
+
+    def stop_soon(number: int, frame: object) -> None:
+        reactor.callFromThread(stop)
+
+    def tell(number: int, frame: object) -> None:
+        reactor.callFromThread(
+            _log.warn, "A hang-up was ignored: this release does not read its configuration again while it runs"
+        )
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop_soon)
+    signal.signal(signal.SIGHUP, tell)
 
 
 class PidFile:

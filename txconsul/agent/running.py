@@ -33,7 +33,7 @@ def configured(flags: AgentFlags) -> Configuration:
 
     @raise ConfigurationError: it is not usable; the text says which key, where, and why.
     """
-    configuration = load(flags)
+    configuration = load(flags, for_start=True)
     if configuration.node_id:
         check_node_id(configuration.node_id)
     return check(configuration)

@@ -182,8 +182,8 @@ class Server(MultiService, Observer):
 
     def stopService(self) -> Deferred[Any]:
         """Take no part any more. The stores are whose they are, and stay open."""
-        self._step_aside()
         stopped = maybeDeferred(super().stopService)
+        self._step_aside()
         return stopped.addCallback(lambda _: self.consensus.stop())
 
     # ---- what becomes of it ----
@@ -212,7 +212,8 @@ class Server(MultiService, Observer):
             self._duties.stopService()
         if self.site.me.is_leader:
             self.site.me = self.site.me._replace(is_leader=False)
-            self._log.warn("Leadership is lost")
+            if self.running:
+                self._log.warn("Leadership is lost")
 
     def leader_changed(self, leader: str, address: str) -> None:
         """Another leader is known, or none."""

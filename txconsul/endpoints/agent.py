@@ -43,3 +43,10 @@ def metrics(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> d
     """What the agent counted and measured."""
     authorizer.require_agent_read()
     return site.facts.metrics()
+
+
+@server("Agent.Members", DCSpecificRequest, Rule.AGENT)
+def members(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> list[dict[str, Any]]:
+    """Who is in the pool, as far as this agent knows."""
+    authorizer.require_agent_read()
+    return site.facts.members()

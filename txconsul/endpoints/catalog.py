@@ -203,3 +203,10 @@ def health_service_nodes(store: Store, request: ServiceSpecificRequest, authoriz
     if request.must_be_passing:
         found = [one for one in found if all(check.status == PASSING for check in one.checks or ())]
     return index, found
+
+
+@read("Coordinate.ListNodes", DCSpecificRequest, lambda request: (table("coordinates"),))
+def coordinates(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
+    """The network coordinates of all nodes."""
+    _unfiltered(request)
+    return store.coordinates.all()

@@ -13,7 +13,7 @@ import msgspec
 from txconsul.endpoints.authorizing import Authorizer
 from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.registry import Decided, read, write
-from txconsul.errors import InvalidRequest
+from txconsul.errors import InvalidRequest, TxconsulError
 from txconsul.records.command import Command
 from txconsul.records.kv import DirEntry, KeyListRequest, KeyRequest, KVSRequest, TombstoneRequest
 from txconsul.state.store import Store
@@ -71,7 +71,12 @@ def check_verb(op: str, entry: DirEntry, authorizer: Authorizer, leading: Leadin
     return not (op == "lock" and leading is not None and leading.lock_delays.holds(entry.key, leading.now))
 
 
-@write("KVS.Apply", KVSRequest, Command.KVS)
+def _failed(error: TxconsulError) -> TxconsulError:
+    """What the state refused, in the words that clients know."""
+    return InvalidRequest(f"raft apply failed: {error}")
+
+
+@write("KVS.Apply", KVSRequest, Command.KVS, refused=_failed)
 def apply(store: Store, request: KVSRequest, authorizer: Authorizer, leading: Leading) -> KVSRequest | Decided:
     """Change a key; true, or whether the condition held."""
     if request.op not in WRITE_VERBS:

@@ -59,6 +59,9 @@ class Facts(Protocol):
     def document(self) -> dict[str, Any]:
         """What it was told to be, and what it does now."""
 
+    def members(self) -> list[dict[str, Any]]:
+        """The pool that it belongs to, itself included."""
+
     def version(self) -> dict[str, str]:
         """Which program this is."""
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import re
 import zlib
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from txconsul.codec import json
 from txconsul.errors import MethodNotAllowed, TxconsulError
-from txconsul.http.parameters import Redirected
+from txconsul.http.parameters import Misdirected, Redirected
 from txconsul.http.response import Response
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "failure",
     "json_value",
     "meta_head",
+    "misdirection",
     "options",
     "plain",
     "value",
@@ -88,12 +90,21 @@ def failure(settings: HTTPSettings, error: TxconsulError, head: bytes = b"") -> 
     """An error as clients see it."""
     if isinstance(error, MethodNotAllowed):
         head += b"Allow: %b\r\n" % ",".join(error.allowed).encode()
-    elif isinstance(error, Redirected):
-        head += b"Location: %b\r\n" % error.location
     text = str(error)
     if not text:
         return empty(settings, error.status, head + PLAIN if error.status >= 500 else head)
     return plain(settings, error.status, text, head)
+
+
+def misdirection(error: Misdirected, head: bytes) -> Response:
+    """The answer to a path that leads nowhere."""
+    if isinstance(error, Redirected):
+        link = escape(error.location.decode("latin-1"))
+        body = f'<a href="{link}">{error}</a>.\n\n'
+        head += b"Location: %b\r\nContent-Type: text/html; charset=utf-8\r\n" % error.location
+        return Response(error.status, head, body.encode())
+    text = str(error)
+    return Response(error.status, head + PLAIN if text else head, text.encode("utf-8", "replace"))
 
 
 _GZIP_Q = re.compile(rb"(?:^|,)\s*(?:gzip|\*)\s*(?:;\s*q=([0-9.]+))?\s*(?:,|$)")

@@ -16,9 +16,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txconsul.errors import Forbidden, MethodNotAllowed, NotFound, TxconsulError
-from txconsul.http.answers import JSON, NO_META, accepts_gzip, compress, failure, options
-from txconsul.http.parameters import parse_target
+from txconsul.errors import Forbidden, MethodNotAllowed, TxconsulError
+from txconsul.http.answers import JSON, NO_META, accepts_gzip, compress, failure, misdirection, options
+from txconsul.http.parameters import Misdirected, Redirected, parse_target
 from txconsul.http.parser import Request
 from txconsul.http.response import Response
 from txconsul.http.routes import Call, Route
@@ -41,8 +41,11 @@ _NOT_API = (
 )
 
 
-class NotAPath(NotFound):
+class NotAPath(Misdirected):
     """No row of the table has this path."""
+
+    status = 404
+    with_headers = True
 
 
 class API:
@@ -104,13 +107,15 @@ class API:
         target = parse_target(raw, self.settings.keep_unprintable)
         route, rest = self._route(target.path)
         if route is None:
+            if target.path + b"/" in self._prefixes:
+                raise Redirected(target.path + b"/" + raw[len(raw.partition(b"?")[0]) :])
             raise NotAPath(_NOT_API[b"/v1/" in target.path])
         if target.path.startswith(self.settings.blocked or b"\0"):
             raise Forbidden("Endpoint is blocked by agent configuration")
         allowed = ("OPTIONS", *route.methods)
-        if method == "OPTIONS":
+        if method == "OPTIONS" and "*" not in route.methods:
             return options(self.settings, allowed)
-        action = route.methods.get(method)
+        action = route.methods.get(method) or route.methods.get("*")
         if action is None:
             raise MethodNotAllowed(method, allowed)
         prepared = None
@@ -150,8 +155,8 @@ class API:
             source=request.client,
             error=str(error),
         )
-        if isinstance(error, NotAPath):
-            return Response(404, self.settings.index_head + _PLAIN, str(error).encode())
+        if isinstance(error, Misdirected):
+            return misdirection(error, self.settings.index_head if error.with_headers else b"")
         head = NO_META if call is not None and call.action.meta_on_error else b""
         return failure(self.settings, error, head)
 
@@ -167,9 +172,6 @@ class API:
     def _compress(self, response: Response, request: Request) -> Response:
         header = request.header(b"accept-encoding")
         return compress(response) if header and accepts_gzip(header) else response
-
-
-_PLAIN = b"Content-Type: text/plain; charset=utf-8\r\n"
 
 
 def _bearer(header: bytes) -> str:

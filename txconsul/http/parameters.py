@@ -18,6 +18,7 @@ from txconsul.records.query import DEFAULT, QueryOptions
 __all__ = [
     "BadPath",
     "BadQuery",
+    "Misdirected",
     "ReadDefaults",
     "Redirected",
     "Target",
@@ -35,14 +36,21 @@ UINT_MAX = 2**64 - 1
 _UINT_DIGITS = 20
 
 
-class BadPath(TxconsulError):
-    """The path is no path; Go's server answers before any handler."""
+class Misdirected(TxconsulError):
+    """The path leads to no row of the table; nothing of the API's own is in the answer."""
+
+    #: Whether the configured headers are, all the same.
+    with_headers = False
+
+
+class BadPath(Misdirected):
+    """The path is no path."""
 
     status = 400
     text = "400 Bad Request"
 
 
-class Unprintable(TxconsulError):
+class Unprintable(Misdirected):
     """The path has a character that cannot be printed. Answered without a word, as Consul does."""
 
     status = 400
@@ -56,7 +64,7 @@ class BadQuery(TxconsulError):
     text = ""
 
 
-class Redirected(TxconsulError):
+class Redirected(Misdirected):
     """The path is not clean; C{location} is the clean one."""
 
     status = 301

@@ -90,7 +90,7 @@ class Route(NamedTuple):
     """
     One row: C{path} is exact, or with a slash at its end, the beginning of many.
 
-    @ivar methods: in the order in which the Allow header tells them.
+    @ivar methods: in the order in which the Allow header tells them; C{*} stands for every method.
     """
 
     path: bytes

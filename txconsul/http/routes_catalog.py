@@ -49,19 +49,50 @@ def _render(api: API, call: Call, answer: Answer) -> Response:
     return json_value(api.settings, answer.value, call.pretty, _consistency_head(call, answer))
 
 
+def _render_checks(api: API, call: Call, answer: Answer) -> Response:
+    """Checks, whose lists are never null."""
+    shown = [_filled(one, service_tags=()) for one in answer.value]
+    return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
+
+
+def _render_instances(api: API, call: Call, answer: Answer) -> Response:
+    """Instances of a service, whose lists and maps are never null."""
+    shown = [_filled(one, service_tags=(), service_meta={}) for one in answer.value]
+    return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
+
+
+def _render_health(api: API, call: Call, answer: Answer) -> Response:
+    """Instances with their checks, whose lists are never null."""
+    shown = [
+        {
+            "Node": one.node,
+            "Service": _filled(one.service, tags=()),
+            "Checks": [_filled(check, service_tags=()) for check in one.checks or ()],
+        }
+        for one in answer.value
+    ]
+    return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
+
+
+def _filled(record: Any, **empties: Any) -> Any:
+    """The record with empty lists and maps where it has none."""
+    missing = {name: empty for name, empty in empties.items() if getattr(record, name) is None}
+    return msgspec.structs.replace(record, **missing) if missing else record
+
+
 def _render_node(api: API, call: Call, answer: Answer) -> Response:
     """A node with its services by their ids; null where there is none."""
     shown = None
     if answer.value is not None:
         node, services = answer.value
-        shown = {"Node": node, "Services": services}
+        shown = {"Node": node, "Services": {name: _filled(one, tags=()) for name, one in services.items()}}
     return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
 
 
 def _render_node_list(api: API, call: Call, answer: Answer) -> Response:
     """A node with a list of its services."""
     node, services = (None, {}) if answer.value is None else answer.value
-    shown = {"Node": node, "Services": list(services.values())}
+    shown = {"Node": node, "Services": [_filled(one, tags=()) for one in services.values()]}
     return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
 
 
@@ -142,7 +173,12 @@ def _render_true(api: API, call: Call, _: Any) -> Response:
     return json_value(api.settings, True, call.pretty)
 
 
+def _render_coordinates(api: API, call: Call, answer: Answer) -> Response:
+    return json_value(api.settings, answer.value, call.pretty, meta_head(answer))
+
+
 ROUTES = [
+    Route(b"/v1/coordinate/nodes", _reads("Coordinate.ListNodes", _of_dc, _render_coordinates, PARTITION)),
     Route(b"/v1/catalog/register", {"PUT": asks("Catalog.Register", _register, _render_true)}),
     Route(b"/v1/catalog/deregister", {"PUT": asks("Catalog.Deregister", _deregister, _render_true)}),
     Route(b"/v1/catalog/datacenters", {"GET": reads("Catalog.ListDatacenters", _of_dc, tenancy=Tenancy())}),
@@ -150,9 +186,9 @@ ROUTES = [
     Route(b"/v1/catalog/services", _reads("Catalog.ListServices", _of_dc)),
     Route(b"/v1/catalog/node/", _reads("Catalog.NodeServices", _of_node, _render_node)),
     Route(b"/v1/catalog/node-services/", _reads("Catalog.NodeServices", _of_node, _render_node_list)),
-    Route(b"/v1/catalog/service/", _reads("Catalog.ServiceNodes", _of_service)),
-    Route(b"/v1/health/node/", _reads("Health.NodeChecks", _of_node)),
-    Route(b"/v1/health/checks/", _reads("Health.ServiceChecks", _of_service)),
-    Route(b"/v1/health/state/", _reads("Health.ChecksInState", _of_state)),
-    Route(b"/v1/health/service/", _reads("Health.ServiceNodes", _of_service)),
+    Route(b"/v1/catalog/service/", _reads("Catalog.ServiceNodes", _of_service, _render_instances)),
+    Route(b"/v1/health/node/", _reads("Health.NodeChecks", _of_node, _render_checks)),
+    Route(b"/v1/health/checks/", _reads("Health.ServiceChecks", _of_service, _render_checks)),
+    Route(b"/v1/health/state/", _reads("Health.ChecksInState", _of_state, _render_checks)),
+    Route(b"/v1/health/service/", _reads("Health.ServiceNodes", _of_service, _render_health)),
 ]

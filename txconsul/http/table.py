@@ -12,6 +12,7 @@ from txconsul.http import (
     routes_session,
     routes_snapshot,
     routes_txn,
+    routes_unserved,
 )
 
 __all__ = ["ROUTES"]
@@ -24,4 +25,5 @@ ROUTES = [
     *routes_agent.ROUTES,
     *routes_operator.ROUTES,
     *routes_snapshot.ROUTES,
+    *routes_unserved.ROUTES,
 ]

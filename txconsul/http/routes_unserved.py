@@ -1,0 +1,175 @@
+"""
+Paths of Consul's API that this release does not serve.
+
+They are known, so that C{OPTIONS} and methods that no version takes are answered rightly, and so that whoever asks
+hears plainly that it is this release, and not the path, that is at fault. ACLs are off, which is an answer of its own.
+
+Source: Consul's documentation of its HTTP API.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from txconsul.errors import MethodNotAllowed, TxconsulError
+from txconsul.http.answers import json_value
+from txconsul.http.routes import IGNORED, Action, Call, Route
+
+if TYPE_CHECKING:
+    from txconsul.http.api import API
+    from txconsul.http.parser import Request
+    from txconsul.http.response import Response
+
+__all__ = ["ROUTES"]
+
+
+class NotServed(TxconsulError):
+    """This release does not do that."""
+
+    status = 501
+    text = "This endpoint is not served by this release of txconsul"
+
+
+class ACLDisabled(TxconsulError):
+    """ACLs are off."""
+
+    status = 401
+    text = "ACL support disabled"
+
+
+def _not_served(api: API, call: Call, request: Request) -> Response:
+    raise NotServed()
+
+
+def _acl_disabled(api: API, call: Call, request: Request) -> Response:
+    raise ACLDisabled()
+
+
+def _query(api: API, call: Call, request: Request) -> Response:
+    """Prepared queries answer C{OPTIONS} with a body of their own."""
+    allowed = ("OPTIONS", "GET", "PUT", "DELETE")
+    if request.method != b"OPTIONS":
+        method = request.method.decode("latin-1")
+        raise NotServed() if method in allowed else MethodNotAllowed(method, allowed)
+    return json_value(api.settings, {}, call.pretty, b"Allow: %b\r\n" % ",".join(allowed).encode())
+
+
+def _nothing(api: API, call: Call, request: Request) -> Response:
+    """Services and checks of this agent: it runs none."""
+    return json_value(api.settings, {}, call.pretty)
+
+
+_ACL = """
+    PUT                /v1/acl/bootstrap
+    POST               /v1/acl/login
+    POST               /v1/acl/logout
+    GET                /v1/acl/replication
+    GET                /v1/acl/policies
+    PUT                /v1/acl/policy
+    GET,PUT,DELETE     /v1/acl/policy/
+    GET                /v1/acl/policy/name/
+    GET                /v1/acl/roles
+    PUT                /v1/acl/role
+    GET,PUT,DELETE     /v1/acl/role/
+    GET                /v1/acl/role/name/
+    GET                /v1/acl/binding-rules
+    PUT                /v1/acl/binding-rule
+    GET,PUT,DELETE     /v1/acl/binding-rule/
+    GET                /v1/acl/auth-methods
+    PUT                /v1/acl/auth-method
+    GET,PUT,DELETE     /v1/acl/auth-method/
+    GET                /v1/acl/tokens
+    PUT                /v1/acl/token
+    GET                /v1/acl/token/self
+    GET,PUT,DELETE     /v1/acl/token/
+    GET                /v1/acl/templated-policies
+    GET                /v1/acl/templated-policy/name/
+    POST               /v1/acl/templated-policy/preview/
+    PUT                /v1/agent/token/
+"""
+
+_UNSERVED = """
+    PUT                /v1/agent/maintenance
+    PUT                /v1/agent/reload
+    GET                /v1/agent/monitor
+    GET                /v1/agent/metrics/stream
+    GET                /v1/agent/service/
+    PUT                /v1/agent/join/
+    PUT                /v1/agent/leave
+    PUT                /v1/agent/force-leave/
+    GET                /v1/agent/health/service/id/
+    GET                /v1/agent/health/service/name/
+    PUT                /v1/agent/check/register
+    PUT                /v1/agent/check/deregister/
+    PUT                /v1/agent/check/pass/
+    PUT                /v1/agent/check/warn/
+    PUT                /v1/agent/check/fail/
+    PUT                /v1/agent/check/update/
+    POST               /v1/agent/connect/authorize
+    GET                /v1/agent/connect/ca/roots
+    GET                /v1/agent/connect/ca/leaf/
+    PUT                /v1/agent/service/register
+    PUT                /v1/agent/service/deregister/
+    PUT                /v1/agent/service/maintenance/
+    GET                /v1/catalog/connect/
+    GET                /v1/catalog/gateway-services/
+    PUT                /v1/config
+    GET,DELETE         /v1/config/
+    GET,PUT            /v1/connect/ca/configuration
+    GET                /v1/connect/ca/roots
+    GET,POST           /v1/connect/intentions
+    GET                /v1/connect/intentions/match
+    GET                /v1/connect/intentions/check
+    GET,PUT,DELETE     /v1/connect/intentions/exact
+    GET,PUT,DELETE     /v1/connect/intentions/
+    GET                /v1/coordinate/datacenters
+    GET                /v1/coordinate/node/
+    PUT                /v1/coordinate/update
+    GET,POST           /v1/discovery-chain/
+    PUT                /v1/event/fire/
+    GET                /v1/event/list
+    GET                /v1/exported-services
+    GET                /v1/health/connect/
+    GET                /v1/health/ingress/
+    POST               /v1/internal/acl/authorize
+    GET                /v1/internal/federation-states
+    GET                /v1/internal/federation-states/mesh-gateways
+    GET                /v1/internal/federation-state/
+    PUT                /v1/internal/service-virtual-ip
+    GET                /v1/internal/ui/catalog-overview
+    GET                /v1/internal/ui/exported-services
+    GET                /v1/internal/ui/gateway-intentions/
+    GET                /v1/internal/ui/gateway-services-nodes/
+    GET                /v1/internal/ui/metrics-proxy/
+    GET                /v1/internal/ui/node/
+    GET                /v1/internal/ui/nodes
+    GET                /v1/internal/ui/service-topology/
+    GET                /v1/internal/ui/services
+    GET,PUT            /v1/operator/autopilot/configuration
+    GET                /v1/operator/autopilot/health
+    GET                /v1/operator/autopilot/state
+    GET,POST,PUT,DELETE /v1/operator/keyring
+    DELETE             /v1/operator/raft/peer
+    POST               /v1/operator/raft/transfer-leader
+    GET                /v1/operator/usage
+    GET,DELETE         /v1/peering/
+    POST               /v1/peering/establish
+    POST               /v1/peering/token
+    GET                /v1/peerings
+    GET,POST           /v1/query
+"""
+
+
+def _rows(table: str, action: Action) -> list[Route]:
+    """The table's rows, all served by one action."""
+    pairs = (line.split() for line in table.strip().splitlines())
+    return [Route(path.encode(), dict.fromkeys(methods.split(","), action)) for methods, path in pairs]
+
+
+ROUTES = [
+    *_rows(_ACL, Action(_acl_disabled, tenancy=IGNORED)),
+    *_rows(_UNSERVED, Action(_not_served, tenancy=IGNORED)),
+    Route(b"/v1/query/", {"*": Action(_query, tenancy=IGNORED)}),
+    Route(b"/v1/agent/services", {"GET": Action(_nothing, tenancy=IGNORED)}),
+    Route(b"/v1/agent/checks", {"GET": Action(_nothing, tenancy=IGNORED)}),
+]
