@@ -3,9 +3,10 @@ What the HTTP edge alone costs: CPU microseconds (user and system) a request, fo
 
 Each server runs in a process of its own under Twisted's default reactor, and answers wrk's keep-alive connections. The
 rival is twisted.web; C{reactor} is our connection over Twisted's own transports, C{each} our descriptors without the
-epoll below the reactor's.
+epoll below the reactor's. With C{--idle} it measures the memory of that many idle connections instead.
 
     python -m benchmarks.http_edge [--seconds 4] [--connections 64] [--only direct,web] [--profile]
+    python -m benchmarks.http_edge --idle 10000 [--only direct,web]
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import cProfile
 import os
 import pstats
 import re
+import resource
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -121,6 +124,34 @@ def measure(kind: str, seconds: int, connections: int, profiled: bool) -> tuple[
     return used / int(count[1]) * 1e6, float(rate[1])
 
 
+def resident_kb(pid: int) -> int:
+    """Resident memory of a process."""
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1])
+
+
+def measure_idle(kind: str, count: int) -> float:
+    """KiB of resident memory that each of C{count} connections takes, which had a request and are idle."""
+    server = subprocess.Popen([sys.executable, "-m", "benchmarks.http_edge", "--serve", kind], stdout=subprocess.PIPE)
+    try:
+        assert server.stdout is not None
+        where = ("127.0.0.1", int(server.stdout.readline()))
+        request = b"GET /v1/kv/bench/1 HTTP/1.1\r\nHost: a\r\n\r\n"
+        clients = [socket.create_connection(where)]
+        clients[0].sendall(request)
+        clients[0].recv(65536)
+        before = resident_kb(server.pid)
+        for _ in range(count):
+            clients.append(socket.create_connection(where))
+            clients[-1].sendall(request)
+            clients[-1].recv(65536)
+        return (resident_kb(server.pid) - before) / count
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def main() -> int:
     """Measure the kinds that were asked for, and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -128,11 +159,18 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--only", default=",".join(KINDS))
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--idle", type=int, default=0)
     parser.add_argument("--serve", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--stop-after", type=float, default=0.0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.serve, options.stop_after)
+        return 0
+    if options.idle:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        for kind in options.only.split(","):
+            print(f"{kind:8} {measure_idle(kind, options.idle):7.2f} KiB an idle connection", flush=True)
         return 0
     if shutil.which("wrk") is None:
         print("skipped: there is no wrk", file=sys.stderr)
