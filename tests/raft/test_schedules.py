@@ -19,7 +19,25 @@ from txconsul.raft.messages import Role
 from txconsul.records.raft import Entry
 
 SCHEDULES = int(os.environ.get("RAFT_SCHEDULES", "25"))
-STEPS = 1500
+STEPS = 2000
+
+#: What can happen, and about how often.
+ACTIONS = {
+    "message": 12.0,
+    "time": 6.0,
+    "propose": 2.0,
+    "read": 0.7,
+    "transfer": 0.05,
+    "step_down": 0.02,
+    "change": 0.1,
+    "crash": 0.05,
+    "compact": 0.1,
+    "disk": 0.1,
+    "sync": 0.3,
+    "cut": 0.05,
+    "heal": 0.15,
+    "sleep": 0.03,
+}
 
 
 class World:
@@ -29,35 +47,35 @@ class World:
         self.rng = Random(seed)
         ids = self.rng.choice(["abc", "abc", "abcde", ("a", "b", "c", "d?"), "a", "ab"])
         self.cluster = Cluster.of(*ids, terms=(1,))
+        self.asleep: dict[str, float] = {}
         self.leaders: dict[int, str] = {}
         self.committed: list[Entry] = []
         self.reads: dict[tuple[str, int], int] = {}
         self.seen: dict[str, int] = {}
         self.value = 0
+        # Each schedule has its own mixture: what is rare in one is frequent in another.
+        self.weights = [weight * self.rng.choice([0.0, 0.3, 1.0, 1.0, 4.0]) for weight in ACTIONS.values()]
+        self.weights[:2] = list(ACTIONS.values())[:2]
+        self.step_seconds = self.rng.choice([0.005, 0.02, 0.06])
 
     # ---- what happens ----
 
     def step(self) -> None:
         """One thing happens."""
-        rng, cluster = self.rng, self.cluster
-        machine = rng.choice(list(cluster.machines.values()))
-        what = rng.random()
-        if what < 0.55 and cluster.queue:
-            self.message()
-        elif what < 0.8:
-            self.time()
-        elif what < 0.94:
-            with contextlib.suppress(Unavailable, RequestRefused):
-                self.ask(machine)
-        else:
-            self.trouble(machine)
-        cluster.drain()
+        machine = self.rng.choice(list(self.cluster.machines.values()))
+        (action,) = self.rng.choices(list(ACTIONS), self.weights)
+        with contextlib.suppress(Unavailable, RequestRefused):
+            getattr(self, action)(machine)
+        self.cluster.drain()
         self.check()
 
-    def message(self) -> None:
+    def message(self, _: Machine) -> None:
         """One message is delivered, mostly the oldest; or lost; or there are two of it."""
         rng, queue = self.rng, self.cluster.queue
-        place = 0 if rng.random() < 0.7 else rng.randrange(len(queue))
+        awake = [place for place, (_, to, _) in enumerate(queue) if to not in self.asleep]
+        if not awake:
+            return
+        place = awake[0] if rng.random() < 0.7 else rng.choice(awake)
         fate = rng.random()
         if fate < 0.03:
             queue.pop(place)
@@ -66,71 +84,101 @@ class World:
         else:
             self.cluster.deliver(place)
 
-    def time(self) -> None:
+    def time(self, _: Machine) -> None:
         """A little time passes; who has something to do does it, perhaps late."""
         cluster = self.cluster
-        cluster.now += self.rng.choice([0.0, 0.001, 0.01, 0.03])
+        cluster.now += self.rng.uniform(0.0, self.step_seconds)
         for machine in cluster.machines.values():
+            if self.asleep.get(machine.id, 0.0) > cluster.now:
+                continue
+            self.asleep.pop(machine.id, None)
             deadline = machine.core.next_deadline()
             if deadline is not None and deadline <= cluster.now and self.rng.random() < 0.9:
                 machine.core.wake(cluster.now)
             if machine.disk == "slow" and self.rng.random() < 0.3:
                 machine.sync()
 
-    def ask(self, machine: Machine) -> None:
-        """Somebody wants something of one server."""
-        rng, core, now = self.rng, machine.core, self.cluster.now
-        what = rng.random()
-        if what < 0.6:
-            self.value += 1
-            core.propose(b"%d" % self.value, now)
-        elif what < 0.85:
-            newest = max(len(self.committed), core.commit_index)
-            self.reads[machine.id, core.read(now)] = newest
-        elif what < 0.9:
-            core.transfer_leadership(None, now)
-        elif what < 0.93:
-            core.step_down(now)
-        else:
-            other = rng.choice(list(self.cluster.machines))
-            rng.choice([
-                lambda: core.add_voter(other, f"{other}:8300", now),
-                lambda: core.add_nonvoter(other, f"{other}:8300", now),
-                lambda: core.demote(other, now),
-                lambda: core.remove_server(other, now),
-            ])()  # fmt: skip
+    def propose(self, machine: Machine) -> None:
+        """Somebody, most likely a leader, is given a command."""
+        self.value += 1
+        self.some_leader(machine).core.propose(b"%d" % self.value, self.cluster.now)
 
-    def trouble(self, machine: Machine) -> None:
-        """Something goes wrong, or right again."""
-        rng, cluster = self.rng, self.cluster
-        what = rng.random()
-        if what < 0.15:
-            cluster.restart(machine.id)
-            machine.ready.clear()
-            self.seen.pop(machine.id, None)
-            self.reads = {key: index for key, index in self.reads.items() if key[0] != machine.id}
-        elif what < 0.3:
-            index = len(machine.applied) - rng.randrange(3)
-            if index > max(machine.core.log.base, machine.log.first) and index <= machine.log.last:
-                machine.compact(index)
-        elif what < 0.5:
-            machine.disk = rng.choice(["ok", "slow", "full"])
-            machine.sync()
-        elif what < 0.7:
-            machine.disk = "ok"
-            machine.sync()
-        elif what < 0.8:
-            cluster.cut(machine.id)
-        elif what < 0.85:
-            other = rng.choice(list(cluster.machines))
-            cluster.cuts.add((machine.id, other))
+    def read(self, machine: Machine) -> None:
+        """Somebody reads; what is committed anywhere by now must be seen."""
+        core = self.some_leader(machine).core
+        newest = len(self.committed)
+        self.reads[core.id, core.read(self.cluster.now)] = newest
+
+    def transfer(self, machine: Machine) -> None:
+        """A leader hands over."""
+        self.some_leader(machine).core.transfer_leadership(None, self.cluster.now)
+
+    def step_down(self, machine: Machine) -> None:
+        """A leader gives up."""
+        machine.core.step_down(self.cluster.now)
+
+    def change(self, machine: Machine) -> None:
+        """The membership changes."""
+        rng, now, core = self.rng, self.cluster.now, self.some_leader(machine).core
+        other = rng.choice(list(self.cluster.machines))
+        what = rng.randrange(5)
+        if what <= 1:
+            core.add_voter(other, f"{other}:8300", now)
+        elif what == 2:
+            core.add_nonvoter(other, f"{other}:8300", now)
+        elif what == 3:
+            core.demote(other, now)
         else:
-            cluster.heal()
+            core.remove_server(other, now)
+
+    def some_leader(self, machine: Machine) -> Machine:
+        """A server that thinks it leads, if there is one: not always the newest."""
+        leaders = [each for each in self.cluster.machines.values() if each.core.role is Role.LEADER]
+        return self.rng.choice(leaders) if leaders else machine
+
+    def crash(self, machine: Machine) -> None:
+        """A server begins again with what was durable."""
+        self.cluster.restart(machine.id)
+        machine.ready.clear()
+        self.seen.pop(machine.id, None)
+        self.reads = {key: index for key, index in self.reads.items() if key[0] != machine.id}
+
+    def compact(self, machine: Machine) -> None:
+        """A server takes a snapshot."""
+        index = len(machine.applied) - self.rng.randrange(3)
+        if index > max(machine.core.log.base, machine.log.first) and index <= machine.log.last:
+            machine.compact(index)
+
+    def disk(self, machine: Machine) -> None:
+        """A disk gets slow, or full, or well again."""
+        machine.disk = self.rng.choice(["ok", "slow", "slow", "full"])
+        machine.sync()
+
+    def sync(self, machine: Machine) -> None:
+        """A disk has done its work, and is well."""
+        machine.disk = "ok"
+        machine.sync()
+
+    def cut(self, machine: Machine) -> None:
+        """A server is alone, or one way is cut."""
+        if self.rng.random() < 0.7:
+            self.cluster.cut(machine.id)
+        else:
+            self.cluster.cuts.add((machine.id, self.rng.choice(list(self.cluster.machines))))
+
+    def heal(self, _: Machine) -> None:
+        """All ways are open."""
+        self.cluster.heal()
+
+    def sleep(self, machine: Machine) -> None:
+        """A server stands still for a while, and does not know."""
+        self.asleep[self.some_leader(machine).id] = self.cluster.now + self.rng.uniform(0.0, 3.0)
 
     def recover(self) -> None:
         """Everything works again: a leader must be found, and a write go through."""
         cluster = self.cluster
         cluster.heal()
+        self.asleep.clear()
         for machine in cluster.machines.values():
             machine.disk = "ok"
             machine.sync()
