@@ -11,7 +11,7 @@ from functools import partial
 from random import Random
 from typing import BinaryIO
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -135,6 +135,8 @@ class SnapshotTraffic:
 
     def _not_saved(self, failure: Failure) -> None:
         self._saving = None
+        if failure.check(CancelledError):
+            failure = Failure(Unavailable("the state was replaced meanwhile"))
         joined, self._joined = self._joined, []
         for one in joined:
             one.errback(failure)
