@@ -56,11 +56,10 @@ def validate(configuration: Configuration, values: Values, surroundings: Surroun
     most = configuration.limits.http_max_conns_per_client
     files = surroundings.descriptors()
     if most > 0 and 0 <= files < most + _FILES_BESIDES:
-        key = "limits.http_max_conns_per_client"
-        raise values.refusal(
-            f"system allows a max of {files} file descriptors, but {key}: {most}"
-            f" needs at least {most + _FILES_BESIDES}",
-            key,
+        # Consul refuses to start. Our listener takes only as many connections as there are files for, so it may go on.
+        values.warnings.append(
+            f"limits.http_max_conns_per_client: {most} will not be reached: the system allows a max of {files} file"
+            f" descriptors, and {most + _FILES_BESIDES} would be needed"
         )
     _auto_config(configuration, values)
 
