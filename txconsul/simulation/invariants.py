@@ -241,6 +241,20 @@ def _holds(disk: MemoryDisk, index: int, term: int) -> bool:
     return bool(disk.snapshots) and disk.snapshots[0][0].index >= index
 
 
+def commits_by_own_term(server: str, term: int, index: int, entry_term: int, since: int) -> None:
+    """
+    A leader counts only entries of its own term; those before them are then committed, too (Raft 5.4.2, figure 8).
+
+    @param since: what it knew to be committed when it was elected.
+    """
+    if index > since and entry_term != term:
+        raise Broken(
+            "commits_by_own_term",
+            f"{server}, leading term {term}, takes {entry_term}/{index} for committed by counting",
+            (server,),
+        )
+
+
 def state_machine_safety(facts: Facts, server: str, index: int, term: int | None, data: bytes) -> None:
     """State machine safety: no two servers apply different commands at the same index."""
     first, other = facts.applied.setdefault(index, (data, server))

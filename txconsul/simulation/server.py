@@ -29,17 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Crash", "SimulatedServer"]
 
-#: Fast, so that much happens in few simulated seconds.
-TIMING = Timing(
-    heartbeat=0.3,
-    election=0.3,
-    lease=0.15,
-    commit=0.03,
-    retry=0.1,
-    snapshot=0.4,
-    entries_max=8,
-)
-
 
 class Crash(TxconsulError):
     """The process dies here."""
@@ -94,12 +83,13 @@ class SimulatedServer(Observer):
     @ivar configurations: indexes of the membership entries in its log.
     """
 
-    def __init__(self, world: World, id: str, policy: SnapshotPolicy, rng: Random) -> None:
+    def __init__(self, world: World, id: str, policy: SnapshotPolicy, timing: Timing, rng: Random) -> None:
         self.id = id
         self.consensus: Consensus | None = None
         self.crash_chance = 0.0
         self.sync_seconds = 0.001
         self.policy = policy
+        self.timing = timing
         self.rng = rng
         self.disk = MemoryDisk(world.clock, self._sync_takes)
         self.machine: ListMachine
@@ -107,6 +97,7 @@ class SimulatedServer(Observer):
         self.bootstrap: Configuration | None = None
         self._world = world
         self._log: _Log
+        self._elected_with = 0
 
     def _sync_takes(self) -> float:
         return self.sync_seconds * (0.5 + self.rng.random())
@@ -146,7 +137,7 @@ class SimulatedServer(Observer):
             clock=clock,
             rng=self.rng,
             wall=lambda: pack_time(int(clock.seconds() * 1e9)),
-            timing=TIMING,
+            timing=self.timing,
             policy=self.policy,
             slices=Slices(clock, 0.0, 0.001),
         )
@@ -201,6 +192,7 @@ class SimulatedServer(Observer):
         if role is not Role.LEADER or consensus is None:
             return
         world = self._world
+        self._elected_with = consensus.commit_index
         invariants.one_leader_a_term(world.facts, self.id, term, world.clock.now)
         snapshots = self.disk.snapshots
         invariants.leader_completeness(world.facts, self.id, term, self._log, snapshots[0][0].index if snapshots else 0)
@@ -271,5 +263,9 @@ class SimulatedServer(Observer):
             voters = self.consensus.core.members.voters
             disks = {id: server.disk for id, server in world.servers.items()}
             invariants.committed_is_on_a_majority(self.id, index, term, voters, disks)
+            committed = self.consensus.commit_index
+            invariants.commits_by_own_term(
+                self.id, self.consensus.term, committed, self._log.term(committed), self._elected_with
+            )
         invariants.state_machine_safety(world.facts, self.id, index, term, data)
         invariants.no_double_apply(world.facts, key, value, place)

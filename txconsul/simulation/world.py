@@ -10,6 +10,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from txconsul.raft.timing import Timing
 from txconsul.records.raft import Configuration, Server
 from txconsul.simulation import invariants
 from txconsul.simulation.clients import Client
@@ -17,7 +18,7 @@ from txconsul.simulation.clock import SimulatedClock
 from txconsul.simulation.faults import Faults
 from txconsul.simulation.invariants import Broken, Facts
 from txconsul.simulation.network import Network
-from txconsul.simulation.server import TIMING, SimulatedServer
+from txconsul.simulation.server import SimulatedServer
 from txconsul.simulation.transcript import Transcript
 from txconsul.snapshotting import SnapshotPolicy
 
@@ -55,8 +56,19 @@ class World:
         policy = SnapshotPolicy(
             threshold=rng.choice((10, 40, 1000)), interval=rng.choice((0.3, 1.0)), trailing=rng.choice((0, 5, 30))
         )
+        # Fast, so that much happens in few seconds; at times with one entry in a message, so that more can part them.
+        self.timing = timing = Timing(
+            heartbeat=0.3,
+            election=0.3,
+            lease=0.15,
+            commit=0.03,
+            retry=0.1,
+            snapshot=0.4,
+            entries_max=rng.choice((1, 8)),
+            in_flight_max=rng.choice((1, 2, 4)),
+        )
         names = "abcdefg"[: self.size + 1]
-        self.servers = {id: SimulatedServer(self, id, policy, Random(f"{id} {seed}")) for id in names}
+        self.servers = {id: SimulatedServer(self, id, policy, timing, Random(f"{id} {seed}")) for id in names}
         first = Configuration(servers=tuple(Server(id=id, address=self.address(id)) for id in names[: self.size]))
         for id in names[: self.size]:
             self.servers[id].bootstrap = first
@@ -187,10 +199,10 @@ class World:
         self.network.cut([cut], self.servers)
         self.network.cut(self.servers, [cut])
         before = leader.id, leader.consensus.term
-        self._run(min(self.clock.now + 5 * TIMING.heartbeat, end))
+        self._run(min(self.clock.now + 5 * self.timing.heartbeat, end))
         self.tell(f"*> {cut} comes back")
         self.network.heal()
-        self._run(min(self.clock.now + 3 * TIMING.heartbeat, end))
+        self._run(min(self.clock.now + 3 * self.timing.heartbeat, end))
         after = self._leader()
         now = (after.id, after.consensus.term) if after is not None and after.consensus is not None else ("", 0)
         invariants.returning_server_disturbs_nobody(cut, before, now)
