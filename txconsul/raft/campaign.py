@@ -16,11 +16,10 @@ class Campaign:
     @ivar round: told apart by this from earlier attempts at the same term.
     """
 
-    def __init__(self, term: int, *, pre: bool, voters: frozenset[str], round: int, began: float) -> None:
+    def __init__(self, term: int, *, pre: bool, voters: frozenset[str], round: int) -> None:
         self.term = term
         self.pre = pre
         self.round = round
-        self.began = began
         self._voters = voters
         self._granted: set[str] = set()
 
@@ -33,8 +32,3 @@ class Campaign:
     def won(self) -> bool:
         """Whether a majority said yes."""
         return len(self._granted) > len(self._voters) // 2
-
-    @property
-    def granted(self) -> frozenset[str]:
-        """Who said yes."""
-        return frozenset(self._granted)

@@ -152,11 +152,6 @@ class Membership:
         return self.is_alone(id) and all(server.suffrage != Suffrage.VOTER or server.id == id for server in earlier)
 
     @property
-    def majority(self) -> int:
-        """How many voters decide (Raft 5.2)."""
-        return len(self.voters) // 2 + 1
-
-    @property
     def changing(self) -> bool:
         """Whether the latest configuration is not committed yet."""
         return self.latest_index > self._committed

@@ -44,7 +44,7 @@ class Elections(ServerState):
     def _begin_campaign(self, term: int, pre: bool, now: float) -> Campaign:
         self._change_role(Role.CANDIDATE)
         number = self._rounds.begin(now, self._timing.lease)
-        self._campaign = Campaign(term, pre=pre, voters=self.members.voters, round=number, began=now)
+        self._campaign = Campaign(term, pre=pre, voters=self.members.voters, round=number)
         self._campaign.count(self.id)
         self._election_at = self._election_deadline(self._timing.election)
         return self._campaign
@@ -94,6 +94,8 @@ class Elections(ServerState):
 
     def _on_timeout_now(self, message: TimeoutNow, sender: str, now: float) -> None:
         """The leader hands over: no waiting, no pre-vote (Raft dissertation 3.10)."""
+        if message.term not in (0, self.term):
+            return
         if self.role is Role.FOLLOWER and sender == self.leader and self._may_stand():
             self._set_leader("", "")
             self._stand(now, transfer=True)

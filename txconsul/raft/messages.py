@@ -200,10 +200,10 @@ class TimeoutNow(msgspec.Struct, frozen=True):
     A leader tells its successor to stand for election at once (Raft dissertation 3.10). Its answer, which says
     nothing, is the transport's business.
 
-    @ivar round: not on the wire.
+    @ivar term: not on the wire: the leader's, or 0 where it is not known.
     """
 
-    round: int = 0
+    term: int = 0
 
 
 Message = (

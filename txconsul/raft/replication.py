@@ -233,7 +233,7 @@ class Leadership:
         if progress is not None and progress.match == self._log.last and not transfer.told:
             transfer.told = True
             self.may_lease = False
-            self._send(progress, TimeoutNow())
+            self._send(progress, TimeoutNow(self.term))
 
     def _send(self, progress: Progress, message: AppendEntries | TimeoutNow) -> None:
         self._wish(Send(progress.id, message, progress.address))
