@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from txconsul.codec.gomsgpack import encode
+from txconsul.records.autopilot import SystemMetadataEntry, SystemMetadataRequest
 from txconsul.records.base import Record
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.command import Command
@@ -67,6 +68,11 @@ class Driven:
     def destroy(self, id: str) -> Any:
         """Destroy a session."""
         return self.apply(Command.SESSION, SessionRequest(op="destroy", session=Session(id=id)))
+
+    def switch_virtual_ips_on(self) -> Any:
+        """As the leader does."""
+        entry = SystemMetadataEntry(key="virtual-ips", value="true")
+        return self.apply(Command.SYSTEM_METADATA, SystemMetadataRequest(op="upsert", entry=entry))
 
     def txn(self, *ops: TxnOp) -> TxnResponse:
         """Run a transaction."""

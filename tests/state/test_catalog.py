@@ -8,7 +8,7 @@ from tests.state.driving import Driven
 from txconsul.errors import InvalidRequest
 from txconsul.records.catalog import RegisterRequest
 from txconsul.records.health import HealthCheck
-from txconsul.records.service import NodeService, Weights
+from txconsul.records.service import ConnectProxyConfig, NodeService, ServiceAddress, ServiceConnect, Weights
 from txconsul.state.watches import check, node, service, table
 
 UUID1 = "40e4a748-2192-161a-0510-9bf59fe950b5"
@@ -208,3 +208,68 @@ class DeregisteringTests(SynchronousTestCase):
         self.assertEqual(catalog.node_services("n2"), (9, None))
         it.deregister("n2")
         self.assertEqual(it.store.index, 9)
+
+
+def proxy(destination: str, id: str = "proxy", port: int = 21000) -> NodeService:
+    """A sidecar proxy."""
+    config = ConnectProxyConfig(destination_service_name=destination)
+    return NodeService(id=id, service=f"{destination}-proxy", kind="connect-proxy", port=port, proxy=config)
+
+
+class VirtualAddressTests(SynchronousTestCase):
+    """Services of the mesh have virtual addresses."""
+
+    def setUp(self) -> None:
+        self.it = Driven()
+        self.it.register("n1")
+        self.addresses = self.it.store.virtual_ips
+
+    def test_onlyOnceSwitchedOn(self) -> None:
+        """Before the leader says so, no address is given out."""
+        self.it.register("n1", service=proxy("web"))
+        self.assertEqual(self.addresses.of_service("web"), "")
+        self.it.switch_virtual_ips_on()
+        self.it.register("n1", service=proxy("web"))
+        self.assertEqual(self.addresses.of_service("web"), "240.0.0.1")
+        found = self.it.store.catalog.service("n1", "proxy")
+        assert found is not None and found.tagged_addresses is not None
+        self.assertEqual(found.tagged_addresses["consul-virtual"], ServiceAddress(address="240.0.0.1", port=21000))
+
+    def test_oneForEachService(self) -> None:
+        """Proxies of one service share its address; a native service has its own; others have none."""
+        self.it.switch_virtual_ips_on()
+        self.it.register("n1", service=proxy("web", "p1"))
+        self.it.register("n1", service=proxy("WEB", "p2"))
+        self.it.register("n1", service=NodeService(id="db", service="db", connect=ServiceConnect(native=True)))
+        self.it.register("n1", service=NodeService(id="plain", service="plain"))
+        shown = [self.addresses.of_service(name) for name in ("web", "db", "plain")]
+        self.assertEqual(shown, ["240.0.0.1", "240.0.0.2", ""])
+        self.assertEqual(self.it.store.tables.index("service-virtual-ips"), 5)
+
+    def test_sameAgainChangesNothing(self) -> None:
+        """Registering a proxy again, without the address it was given, moves no index."""
+        self.it.switch_virtual_ips_on()
+        self.it.register("n1", service=proxy("web"))
+        before = dict(self.it.store.tables.indexes.rows)
+        self.it.register("n1", service=proxy("web"))
+        self.assertEqual(self.it.store.tables.indexes.rows, before)
+
+    def test_givenBack(self) -> None:
+        """The address of a service that went is given to the next one, before new ones are."""
+        self.it.switch_virtual_ips_on()
+        for name in ("a", "b"):
+            self.it.register("n1", service=NodeService(id=name, service=name, connect=ServiceConnect(native=True)))
+        self.it.deregister("n1", service_id="a")
+        self.assertEqual(self.addresses.of_service("a"), "")
+        for name in ("c", "d"):
+            self.it.register("n1", service=NodeService(id=name, service=name, connect=ServiceConnect(native=True)))
+        self.assertEqual([self.addresses.of_service(name) for name in "bcd"], ["240.0.0.2", "240.0.0.1", "240.0.0.3"])
+
+    def test_meshNames(self) -> None:
+        """The names that can be reached in the mesh are kept while there is an instance for them."""
+        kinds = self.it.store.tables.kinds.rows
+        self.it.register("n1", service=proxy("web"))
+        self.assertIn(("connect-enabled", "web"), kinds)
+        self.it.deregister("n1", service_id="proxy")
+        self.assertEqual(kinds, {})
+        self.assertEqual(self.it.store.tables.index("kind_service_names.connect-enabled"), 3)

@@ -15,16 +15,11 @@ from tests.state.driving import Driven, rows
 from tests.vectors import data, load
 from txconsul.codec.gomsgpack import encode, pack, stream
 from txconsul.errors import Corrupt
-from txconsul.records.autopilot import (
-    AutopilotConfig,
-    AutopilotSetConfigRequest,
-    SystemMetadataEntry,
-    SystemMetadataRequest,
-)
+from txconsul.records.autopilot import AutopilotConfig, AutopilotSetConfigRequest
 from txconsul.records.command import Command
 from txconsul.records.coordinate import Coordinate, Position
 from txconsul.records.kv import DirEntry
-from txconsul.records.service import NodeService
+from txconsul.records.service import NodeService, ServiceConnect
 from txconsul.state.machine import StateMachine
 from txconsul.state.snapshot import ORDER, PIECE_BYTES
 from txconsul.state.watches import kv_key, service
@@ -43,7 +38,7 @@ def full() -> Driven:
     """A state with something of every kind."""
     it = Driven()
     it.register("n1", service=NodeService(id="web1", service="web", tags=("v1",)), node_meta={"a": "b"})
-    it.register("n2", id="40e4a748-2192-161a-0510-9bf59fe950b5")
+    it.register("n2")
     it.check("n1", "alive")
     it.check("n1", "web-up", service_id="web1")
     it.session(ID, node_checks=("alive",), lock_delay=15)
@@ -52,7 +47,10 @@ def full() -> Driven:
     it.kv("set", b"gone")
     it.kv("delete", b"gone")
     it.apply(Command.AUTOPILOT, AutopilotSetConfigRequest(config=AutopilotConfig(min_quorum=3)))
-    it.apply(Command.SYSTEM_METADATA, SystemMetadataRequest(op="upsert", entry=SystemMetadataEntry(key="a", value="b")))
+    it.switch_virtual_ips_on()
+    it.register("n2", service=NodeService(id="native", service="native", connect=ServiceConnect(native=True)))
+    it.register("n2", service=NodeService(id="gone", service="gone", connect=ServiceConnect(native=True)))
+    it.deregister("n2", service_id="gone")
     update = pack([{"Coord": {"Vec": [0.5] * 8}, "Node": "n1", "Segment": ""}])
     it.index += 1
     it.machine.apply(it.index, bytes([Command.COORDINATE_BATCH_UPDATE | 0x80]) + update, None)
@@ -102,10 +100,10 @@ class RoundTripTests(SynchronousTestCase):
         """Records come in Consul's order, kinds that are only kept among them."""
         it = full()
         for type_ in ORDER:
-            if type_ not in (0, 2, 3, 5, 6, 9, 16, 31):
+            if type_ not in (0, 2, 3, 5, 6, 9, 16, 31, 32, 33):
                 it.store.tables.kept[int(type_)] = [{b"ID": b"%d" % type_}]
         values = stream(io.BytesIO(b"".join(it.machine.freeze())).read)
-        self.assertEqual(next(values), {b"LastIndex": 12})
+        self.assertEqual(next(values), {b"LastIndex": 15})
         seen = list(dict.fromkeys(type_ for type_, _ in zip(values, values, strict=True)))
         self.assertEqual(seen, list(map(int, ORDER)))
 

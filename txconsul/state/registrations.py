@@ -7,7 +7,7 @@ Registering what is there already changes nothing.
 
 Source: Consul's documentation of the catalog HTTP API and of blocking queries.
 
-Departures, until the service mesh comes: no virtual addresses are given out, and gateways are not linked to services.
+Departures, until the service mesh comes: gateways are not linked to services, and its topology is not kept.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from txconsul.codec.goquote import quote
 from txconsul.errors import InvalidRequest
 from txconsul.records.catalog import Node, RegisterRequest
 from txconsul.records.health import CRITICAL, SERF_HEALTH, HealthCheck
-from txconsul.records.service import NodeService, Weights
+from txconsul.records.service import NodeService, ServiceAddress, Weights
 from txconsul.state.metadata import check_service_metadata
 from txconsul.state.sessions import Sessions
-from txconsul.state.tables import PEER, Tables
+from txconsul.state.tables import PEER, Tables, mesh_name
+from txconsul.state.virtual_ips import TAG, VirtualIPs
 
 __all__ = ["NODE_EXTINCTION", "SERVICE_EXTINCTION", "Registrations", "node_index", "service_index"]
 
@@ -36,6 +37,9 @@ NODE_EXTINCTION = PEER + "node_last_extinction"
 _WEIGHT_MAX = 65535
 #: The weights of a service that has none, or impossible ones.
 _EVEN = Weights(passing=1, warning=1)
+
+#: The kind, in the list of names by kind, of services that can be reached in the mesh.
+_MESH_KIND = "connect-enabled"
 
 _MISSING_NODE = "Missing node registration"
 _MISSING_SERVICE = "Missing service registration"
@@ -63,6 +67,10 @@ def node_index(name: str) -> str:
     return f"{PEER}node.{name.lower()}"
 
 
+def _kind_names(kind: str) -> str:
+    return "kind_service_names." + (kind or "typical")
+
+
 def _kind_indexes(kind: str) -> tuple[str, str]:
     name = "service_kind." + (kind or "typical")
     return name, PEER + name
@@ -71,9 +79,10 @@ def _kind_indexes(kind: str) -> tuple[str, str]:
 class Registrations:
     """The part of a store that writes the catalog."""
 
-    def __init__(self, tables: Tables, sessions: Sessions) -> None:
+    def __init__(self, tables: Tables, sessions: Sessions, virtual_ips: VirtualIPs) -> None:
         self._tables = tables
         self._sessions = sessions
+        self._virtual_ips = virtual_ips
         sessions.registrations = self
 
     def register(self, index: int, request: RegisterRequest, *, restoring: bool = False) -> None:
@@ -224,10 +233,8 @@ class Registrations:
             check_service_metadata(service.kind, service.meta)
         except InvalidRequest as error:
             raise InvalidRequest(f"Invalid Service Meta for node {node} and serviceID {service.id}: {error}") from None
-        kind = (service.kind, service.service.lower())
-        if kind not in tables.kinds.rows:
-            tables.kinds.put(kind, service.service)
-            tables.raise_index(index, "kind_service_names." + (service.kind or "typical"))
+        self._name_of_kind(index, service.kind, service.service)
+        service = self._in_mesh(index, service)
         if key[0] not in tables.nodes.rows:
             raise InvalidRequest(_MISSING_NODE)
         present = tables.services.rows.get(key)
@@ -250,6 +257,33 @@ class Registrations:
             node_index(node),
         )
 
+    def _name_of_kind(self, index: int, kind: str, name: str) -> None:
+        tables = self._tables
+        if (kind, name.lower()) not in tables.kinds.rows:
+            tables.kinds.put((kind, name.lower()), name)
+            tables.raise_index(index, _kind_names(kind))
+
+    def _no_name_of_kind(self, index: int, kind: str, name: str) -> None:
+        tables = self._tables
+        if (kind, name.lower()) in tables.kinds.rows:
+            tables.kinds.remove((kind, name.lower()))
+        tables.raise_index(index, _kind_names(kind))
+
+    def _in_mesh(self, index: int, service: NodeService) -> NodeService:
+        """An instance of the mesh shows the virtual address of the service that it makes reachable."""
+        name = mesh_name(service)
+        if not name:
+            return service
+        self._name_of_kind(index, _MESH_KIND, name)
+        if not self._virtual_ips.enabled:
+            return service
+        try:
+            ip = self._virtual_ips.assign(index, name, service.peer_name)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"failed updating virtual IP: {error}") from None
+        address = ServiceAddress(address=ip, port=service.port)
+        return replace(service, tagged_addresses={**(service.tagged_addresses or {}), TAG: address})
+
     def ensure_service_cas(self, index: int, node: str, service: NodeService) -> bool:
         """L{ensure_service}, if C{service.modify_index} is that of the present one, or 0 and there is none."""
         present = self._tables.services.rows.get((node.lower(), service.id.lower()))
@@ -270,15 +304,24 @@ class Registrations:
         tables.services.remove(key)
         tables.raise_index(index, *_CHECKS, *_SERVICES, *_kind_indexes(service.kind), *_NODES, node_index(node))
         name = service.service.lower()
-        own = service_index(name)
         if name in tables.services_by_name:
-            tables.raise_index(index, own)
-            return
+            tables.raise_index(index, service_index(name))
+        else:
+            self._extinct(index, service)
+        reachable = mesh_name(service)
+        if reachable is not None and reachable.lower() not in tables.services_by_mesh_name:
+            self._no_name_of_kind(index, _MESH_KIND, reachable)
+
+    def _extinct(self, index: int, service: NodeService) -> None:
+        """The last instance of a service went."""
+        tables = self._tables
+        name = service.service.lower()
+        own = service_index(name)
         if own in tables.indexes.rows:
             tables.indexes.remove(own)
-        tables.raise_index(index, SERVICE_EXTINCTION, "kind_service_names." + (service.kind or "typical"))
-        if (service.kind, name) in tables.kinds.rows:
-            tables.kinds.remove((service.kind, name))
+        tables.raise_index(index, SERVICE_EXTINCTION)
+        self._virtual_ips.release(index, service.service, service.peer_name)
+        self._no_name_of_kind(index, service.kind, name)
 
     def delete_service_cas(self, index: int, compared: int, node: str, id: str) -> bool:
         """Delete a service if its index is C{compared}. @return: whether it was."""

@@ -27,6 +27,7 @@ from txconsul.records.command import Command
 from txconsul.records.coordinate import Coordinate
 from txconsul.records.kv import DirEntry
 from txconsul.records.session import Session
+from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
 from txconsul.state.ordered import OrderedKeys
 from txconsul.state.store import Store
 
@@ -55,6 +56,8 @@ STEP_RECORDS = 500
 #: Types that are read and written below; all others of L{ORDER} are kept as they are.
 _UNDERSTOOD = frozenset(
     {
+        Command.SERVICE_VIRTUAL_IP,
+        Command.FREE_VIRTUAL_IP,
         Command.REGISTER,
         Command.COORDINATE_BATCH_UPDATE,
         Command.SESSION,
@@ -118,6 +121,8 @@ def _kinds(
 ) -> Iterator[tuple[int, _Values]]:
     """The values of each type, in Consul's order; made as they are asked for."""
     writers: dict[int, Callable[[], _Values]] = {
+        Command.SERVICE_VIRTUAL_IP: lambda: _plain(rows["service-virtual-ips"], ServiceVirtualIP),
+        Command.FREE_VIRTUAL_IP: lambda: _plain(rows["free-virtual-ips"], FreeVirtualIP),
         Command.REGISTER: lambda: _registrations(rows),
         Command.COORDINATE_BATCH_UPDATE: lambda: _plain(rows["coordinates"], Coordinate, alone=False),
         Command.SESSION: lambda: _plain(rows["sessions"], Session),
@@ -251,6 +256,7 @@ def _readers(store: Store, last: int) -> dict[int, Callable[[Any], object]]:
     entry, kv, indexes, stones = from_wire(DirEntry), tables.kv.rows, tables.indexes, tables.tombstones.rows
     registration, coordinate, session = from_wire(RegisterRequest), from_wire(Coordinate), from_wire(Session)
     autopilot, fact = from_wire(AutopilotConfig), from_wire(SystemMetadataEntry)
+    virtual_ip, free_virtual_ip = from_wire(ServiceVirtualIP), from_wire(FreeVirtualIP)
 
     def read_entry(value: Any) -> None:
         record = entry(value)
@@ -273,12 +279,23 @@ def _readers(store: Store, last: int) -> dict[int, Callable[[Any], object]]:
         record = fact(value)
         tables.metadata.put(record.key, record)
 
+    def read_virtual_ip(value: Any) -> None:
+        record = virtual_ip(value)
+        tables.virtual_ips.put((record.service.peer.lower(), record.service.service_name.name.lower()), record)
+        tables.raise_index(record.modify_index, "service-virtual-ips")
+
+    def read_free_virtual_ip(value: Any) -> None:
+        record = free_virtual_ip(value)
+        tables.free_virtual_ips.put(record.is_counter, record)
+
     def read_index(value: Any) -> None:
         if type(value) is not dict or type(value.get(b"Key")) is not bytes or type(value.get(b"Value")) is not int:
             raise BadMessage("expected an entry of the index table")
         indexes.put(value[b"Key"].decode("utf-8", "surrogateescape").lower(), value[b"Value"])
 
     readers |= {
+        int(Command.SERVICE_VIRTUAL_IP): read_virtual_ip,
+        int(Command.FREE_VIRTUAL_IP): read_free_virtual_ip,
         int(Command.REGISTER): lambda v: store.registrations.register(last, registration(v), restoring=True),
         int(Command.COORDINATE_BATCH_UPDATE): read_coordinates,
         int(Command.SESSION): read_session,

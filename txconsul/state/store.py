@@ -17,6 +17,7 @@ from txconsul.state.registrations import Registrations
 from txconsul.state.sessions import Sessions
 from txconsul.state.tables import Tables
 from txconsul.state.txn import transact
+from txconsul.state.virtual_ips import VirtualIPs
 from txconsul.state.watches import Key, Watches
 
 __all__ = ["Store"]
@@ -31,6 +32,7 @@ class Store:
     @ivar sessions: sessions.
     @ivar catalog: nodes, services and checks, as they are read.
     @ivar registrations: the same, as they are written.
+    @ivar virtual_ips: addresses of services in the mesh.
     @ivar coordinates: where nodes are in the network.
     @ivar watches: who waits; survives a restore.
     """
@@ -43,7 +45,8 @@ class Store:
         self.tables = tables
         self.kv = KV(tables)
         self.sessions = Sessions(tables, self.kv)
-        self.registrations = Registrations(tables, self.sessions)
+        self.virtual_ips = VirtualIPs(tables)
+        self.registrations = Registrations(tables, self.sessions, self.virtual_ips)
         self.catalog = Catalog(tables)
         self.coordinates = Coordinates(tables)
 

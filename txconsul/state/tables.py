@@ -17,10 +17,11 @@ from txconsul.records.health import HealthCheck
 from txconsul.records.kv import DirEntry
 from txconsul.records.service import NodeService
 from txconsul.records.session import Session
+from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
 from txconsul.state.table import Index, Journal, Table
 from txconsul.state.watches import Key
 
-__all__ = ["PEER", "Tables", "session_check_ids"]
+__all__ = ["PEER", "Pair", "Tables", "mesh_name", "session_check_ids"]
 
 #: Consul keeps the catalog's indexes by the peer that a row came from; C{~} is this cluster itself.
 PEER = "peer.~:"
@@ -62,8 +63,13 @@ class Tables:
         self.nodes: Table[str, Node] = Table("nodes", journal, indexes=(self.nodes_by_id,), touches=self._node_touched)
         self.services_by_node: Index[Pair, NodeService] = Index(lambda key, service: (key[0],))
         self.services_by_name: Index[Pair, NodeService] = Index(lambda key, service: (service.service.lower(),))
+        #: Proxies by the service they stand before, and services that speak the mesh's protocol themselves.
+        self.services_by_mesh_name: Index[Pair, NodeService] = Index(_mesh_names)
         self.services: Table[Pair, NodeService] = Table(
-            "services", journal, indexes=(self.services_by_node, self.services_by_name), touches=_service_touched
+            "services",
+            journal,
+            indexes=(self.services_by_node, self.services_by_name, self.services_by_mesh_name),
+            touches=_service_touched,
         )
         #: Kind and name, in lower case, of every service that has an instance -> the name as it was given first.
         self.kinds: Table[Pair, str] = Table("kind-service-names", journal)
@@ -85,6 +91,11 @@ class Tables:
         self.coordinates: Table[Pair, Coordinate] = Table(
             "coordinates", journal, indexes=(self.coordinates_by_node,), touches=_coordinate_touched
         )
+
+        #: By C{(peer, service)}.
+        self.virtual_ips: Table[Pair, ServiceVirtualIP] = Table("service-virtual-ips", journal)
+        #: By whether it is the counter.
+        self.free_virtual_ips: Table[bool, FreeVirtualIP] = Table("free-virtual-ips", journal)
 
         #: The one row has the empty key.
         self.autopilot: Table[str, AutopilotConfig] = Table(
@@ -174,6 +185,18 @@ def _service_touched(key: Pair, before: NodeService | None, after: NodeService |
     for service in (before, after):
         if service is not None:
             yield ("service", service.service.lower())
+
+
+def mesh_name(service: NodeService) -> str | None:
+    """The service that an instance makes reachable in the mesh; None for an instance outside the mesh."""
+    if service.kind == "connect-proxy":
+        return service.proxy.destination_service_name
+    return service.service if service.connect.native else None
+
+
+def _mesh_names(key: Pair, service: NodeService) -> tuple[str, ...]:
+    name = mesh_name(service)
+    return () if name is None else (name.lower(),)
 
 
 def _coordinate_touched(key: Pair, before: Coordinate | None, after: Coordinate | None) -> tuple[Key, ...]:
