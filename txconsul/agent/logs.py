@@ -70,7 +70,8 @@ def _text(event: LogEvent) -> str:
         # What was raised on purpose needs no traceback; what was not does.
         told = isinstance(failure.value, TxconsulError)
         text += f": {failure.getErrorMessage()}" if told else "\n" + failure.getTraceback()
-    return text
+    # What comes from outside need not be UTF-8, and must not break the log.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @implementer(ILogObserver)
@@ -97,7 +98,7 @@ class JSONLines:
         _, level = _SHOWN.get(event.get("log_level"), _SHOWN[LogLevel.info])
         line = {
             "@level": level,
-            "@message": _text(event).encode("utf-8", "replace").decode(),
+            "@message": _text(event),
             "@module": _module(event),
             "@timestamp": _time(event),
         }

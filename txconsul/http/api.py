@@ -153,7 +153,7 @@ class API:
             "Request error: method={method} from={source} error={error}",
             method=request.method,
             source=request.client,
-            error=str(error),
+            error=str(error).encode("utf-8", "backslashreplace").decode(),  # it may quote a path
         )
         if isinstance(error, Misdirected):
             return misdirection(error, self.settings.index_head if error.with_headers else b"")
