@@ -182,8 +182,10 @@ class Applying:
         committed = self._reachable()
         while index <= committed:
             if pending and pending[0][0] == index:
-                _, kind, data, record, waiting = pending.popleft()
-                answers.append((waiting, apply(index, data, record) if kind == command else index))
+                _, kind, data, record, waiting = pending[0]
+                result = apply(index, data, record) if kind == command else index
+                del pending[0]
+                answers.append((waiting, result))
                 self.applied = index
                 index += 1
             else:
