@@ -1,0 +1,193 @@
+"""Logs, facts, and what an agent does to its process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from txconsul.agent.facts import AgentFacts
+from txconsul.agent.logs import LEVELS, observer
+from txconsul.agent.process import PidFile, monotonic, notify
+from txconsul.errors import DiskFull
+
+
+def written(level: str, as_json: bool) -> str:
+    """What the log says of a few events."""
+    out = io.StringIO()
+    sink = observer(out, level=level, json=as_json)
+    log = Logger("txconsul.http.api.API", observer=sink)
+    log.debug("finely {x}", x=1)
+    log.info("said {x}", x=2)
+    log.warn("caf\udcff")
+    log.failure("failed", Failure(DiskFull()))
+    return out.getvalue()
+
+
+class LogTests(SynchronousTestCase):
+    """Lines as Consul writes them."""
+
+    def test_text(self) -> None:
+        """Time, level, module and message, a line each."""
+        lines = written("info", False).splitlines()
+        self.assertRegex(lines[0], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z \[INFO\]  agent\.http: said 2$")
+        self.assertIn("[WARN]  agent.http: caf\\udcff", lines[1])
+        self.assertIn("[ERROR] agent.http: failed: no space left on device", lines[2])
+        self.assertEqual(len(lines), 3)
+
+    def test_json(self) -> None:
+        """One object a line, with hclog's names."""
+        first, *_ = [json.loads(line) for line in written("debug", True).splitlines()]
+        self.assertEqual((first["@level"], first["@message"], first["@module"]), ("debug", "finely 1", "agent.http"))
+
+    def test_levels(self) -> None:
+        """A level shows itself and what is graver; every name of Consul's is known."""
+        self.assertEqual(len(written("debug", False).splitlines()), 4)
+        self.assertEqual(len(written("ERR", False).splitlines()), 1)
+        self.assertEqual(set(LEVELS), {"trace", "debug", "info", "warn", "err", "error"})
+        self.assertIs(LEVELS["warn"], LogLevel.warn)
+
+    def test_traceback(self) -> None:
+        """What nobody foresaw is shown with its traceback."""
+        out = io.StringIO()
+        Logger("txconsul.x", observer=observer(out, level="info", json=False)).failure("no", Failure(KeyError("k")))
+        self.assertIn("Traceback", out.getvalue())
+
+
+class NotifyTests(SynchronousTestCase):
+    """Telling systemd."""
+
+    def test_nobodyAsked(self) -> None:
+        """Without a socket nobody is told."""
+        self.assertFalse(notify("READY=1", {}))
+        self.assertFalse(notify("READY=1", {"NOTIFY_SOCKET": "/nowhere/at/all"}))
+
+    def test_told(self) -> None:
+        """A path, and a name in the abstract namespace."""
+        path = self.mktemp()
+        for address, name in ((path, path), (f"@txconsul-{os.getpid()}", f"\0txconsul-{os.getpid()}")):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+                listener.bind(name)
+                listener.settimeout(5)
+                self.assertTrue(notify("READY=1", {"NOTIFY_SOCKET": address}))
+                self.assertEqual(listener.recv(100), b"READY=1")
+
+
+class PidFileTests(SynchronousTestCase):
+    """The file with the process's number."""
+
+    def test_writtenAndRemoved(self) -> None:
+        """It is there while the agent runs."""
+        path = Path(self.mktemp())
+        file = PidFile(str(path))
+        file.write()
+        self.assertEqual(path.read_text(), f"{os.getpid()}\n")
+        file.remove()
+        self.assertFalse(path.exists())
+        file.remove()
+
+    def test_none(self) -> None:
+        """Without a path there is no file."""
+        PidFile("").write()
+        PidFile("").remove()
+
+
+class MonotonicTests(TestCase):
+    """A wall clock that is set back delays nothing."""
+
+    def test_wallClockIsSetBack(self) -> None:
+        """With the monotonic clock a call comes in its time, though the wall clock lost an hour meanwhile."""
+        from twisted.internet.selectreactor import SelectReactor
+
+        class Stepped(SelectReactor):
+            """A reactor of its own, whose wall clock is set back an hour when it was asked a few times."""
+
+            asked = 0
+
+            def seconds(self) -> float:
+                """The wall clock."""
+                Stepped.asked += 1
+                return time.time() - (3600 if Stepped.asked > 3 else 0)
+
+        reactor = Stepped()
+        self.addCleanup(reactor.disconnectAll)
+        monotonic(reactor)
+        rung: list[float] = []
+        reactor.callLater(0.01, rung.append, 1.0)
+        deadline = time.monotonic() + 5
+        while not rung and time.monotonic() < deadline:
+            reactor.runUntilCurrent()
+        self.assertEqual(rung, [1.0])
+        self.assertEqual(Stepped.asked, 0)
+
+
+class FactsTests(SynchronousTestCase):
+    """What an agent tells of itself."""
+
+    def setUp(self) -> None:
+        """An agent that was asked one thing."""
+        self.facts = AgentFacts(
+            {"NodeName": "a"}, {"Name": "a"}, {"rack": "1"}, "/", dict, lambda: {"g": 1.0}, lambda: {"KVS.Get": 2}
+        )
+
+    def test_document(self) -> None:
+        """Configuration, member and metadata."""
+        document = self.facts.document()
+        self.assertEqual((document["Config"]["NodeName"], document["Meta"]), ("a", {"rack": "1"}))
+        self.assertEqual(self.facts.members(), [document["Member"]])
+
+    def test_host(self) -> None:
+        """The machine, without errors on this one."""
+        host = self.facts.host()
+        self.assertIsNone(host["Errors"])
+        self.assertGreater(host["Memory"]["total"], 0)
+        self.assertGreater(host["Disk"]["total"], 0)
+
+    def test_metrics(self) -> None:
+        """Gauges, and how often each method was asked."""
+        metrics = self.facts.metrics()
+        self.assertEqual(metrics["Gauges"][0]["Name"], "g")
+        self.assertEqual([one["Count"] for one in metrics["Counters"]], [2])
+
+
+class SignalTests(SynchronousTestCase):
+    """Signals that must not end the process."""
+
+    def test_heeded(self) -> None:
+        """An interrupt stops the reactor, once; a hang-up does not."""
+        from txconsul.agent.process import heed_signals
+
+        class Reactor:
+            """Does at once what it is called for."""
+
+            running = True
+            _stopped = False
+            stops = 0
+
+            def callFromThread(self, function: Any, *arguments: Any) -> None:
+                """Now."""
+                function(*arguments)
+
+            def stop(self) -> None:
+                """Count."""
+                self.stops += 1
+                self._stopped = True
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        reactor = Reactor()
+        heed_signals(reactor)
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.assertEqual(reactor.stops, 0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        self.assertEqual(reactor.stops, 1)
