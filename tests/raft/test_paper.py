@@ -313,7 +313,7 @@ class ReplicationTests(SynchronousTestCase):
         core.take_output()
         for id in "bc":
             acknowledge(core, id, 2)
-        self.assertEqual(core.commit_index, 1)
+        self.assertEqual(core.commit_index, 0)
         core.persisted(2, 2, 10.0)
         self.assertEqual(core.commit_index, 2)
 

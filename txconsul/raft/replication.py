@@ -171,9 +171,10 @@ class Leadership:
     # ---- commitment ----
 
     def majority_match(self) -> int:
-        """The newest index that is durable on a majority; this server's own log counts only as far as it is durable."""
-        value = self.quorum(self._log.durable, {id: progress.match for id, progress in self.progress.items()})
-        return int(max(value, 0))
+        """The newest index that is durable on a majority, and here: what is committed is applied, and must not go."""
+        durable = self._log.durable
+        value = self.quorum(durable, {id: progress.match for id, progress in self.progress.items()})
+        return int(max(min(value, durable), 0))
 
     def may_commit(self, index: int) -> bool:
         """Only entries of this term are committed by counting; those before them then are so too (Raft 5.4.2)."""
