@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,7 +15,15 @@ from txconsul.errors import DiskFull
 from txconsul.records.raft import Entry
 from txconsul.storage.segments import SegmentLog
 
-OPERATIONS = ("append", "append", "append", "sync", "sync", "step", "step", "truncate", "reset", "compact")
+OPERATIONS = tuple(
+    (
+        "append " * 6 + "sync " * 4 + "step " * 6 + "truncate " * 3 + "reset " + "compact " * 3 + "full " * 2 + "heal"
+    ).split()
+)
+
+
+#: A seed cannot be made simpler, so hypothesis shall not try.
+SEEDS = [Phase.explicit, Phase.reuse, Phase.generate]
 
 
 class Model:
@@ -59,7 +67,7 @@ class Model:
     def do(self, operation: str) -> None:
         rng, log, now = self.rng, self.log, self.now
         if operation == "append":
-            first = now[-1].index + 1 if now else rng.choice([1, self.compacted + 1, 50])
+            first = now[-1].index + 1 if now else self.compacted + rng.choice([1, 50])
             self.term += rng.random() < 0.2
             given = [
                 Entry(
@@ -112,11 +120,9 @@ class Model:
         self.disk = disk
         self.open()
         found = self.log.entries(self.log.first, self.log.last + 1, 1 << 30) if self.log.last else []
+        kept = [entry for entry in found if entry.index > self.compacted]
         for change, state in reversed(self.states):
-            first = found[0].index if found else 1 << 62
-            rest = [entry for entry in state if entry.index >= first]
-            missing = [entry for entry in state if entry.index < first]
-            if rest == found and all(entry.index <= self.compacted for entry in missing):
+            if kept == [entry for entry in state if entry.index > self.compacted]:
                 self.states = [(change, state)]
                 break
         else:
@@ -131,37 +137,38 @@ class Model:
 class ModelTests(SynchronousTestCase):
     """Nothing that a sync has confirmed is ever lost, nothing that was dropped comes back."""
 
-    @settings(max_examples=80, deadline=None)
-    @given(st.integers(0, 2**32), st.lists(st.sampled_from([*OPERATIONS, "full", "heal", "restart"]), max_size=60))
-    def test_anyOperations(self, seed: int, operations: list[str]) -> None:
+    def operations(self, rng: Random, count: int) -> list[str]:
+        """Some operations; lists drawn by hypothesis itself are too short to get anywhere."""
+        return rng.choices(OPERATIONS, k=count)
+
+    @settings(max_examples=150, deadline=None, phases=SEEDS)
+    @given(st.integers(0, 2**64))
+    def test_anyOperations(self, seed: int) -> None:
         """Operations, full disks and clean restarts."""
-        model = Model(FakeDisk("/log"), Random(seed))
-        for operation in operations:
-            if operation == "restart":
-                model.disk.room = None
-                model.log.close()
-                model.worker.settle()
-                assert not model.disk.descriptors
-                model.recover(model.disk)
-            else:
+        rng = Random(seed)
+        model = Model(FakeDisk("/log"), rng)
+        for _ in range(4):
+            for operation in self.operations(rng, rng.randrange(5, 40)):
                 model.do(operation)
+                model.check()
+            model.disk.room = None
+            model.do("sync" if rng.random() < 0.5 else "heal")
+            model.log.close()
+            model.worker.settle()
+            assert not model.disk.descriptors
+            model.recover(model.disk)
             model.check()
 
-    @settings(max_examples=120, deadline=None)
-    @given(
-        st.integers(0, 2**32),
-        st.lists(st.lists(st.sampled_from([*OPERATIONS, "full", "heal"]), max_size=25), min_size=1, max_size=4),
-        st.integers(0, 60),
-        st.sampled_from([1, 16, 512]),
-    )
-    def test_crashAnywhere(self, seed: int, lives: list[list[str]], moment: int, sector: int) -> None:
+    @settings(max_examples=200, deadline=None, phases=SEEDS)
+    @given(st.integers(0, 2**64), st.sampled_from([1, 16, 512]))
+    def test_crashAnywhere(self, seed: int, sector: int) -> None:
         """A crash between any two disk operations loses only what was not synced, sector by sector."""
         rng = Random(seed)
         model = Model(FakeDisk("/log"), rng)
-        for operations in lives:
-            model.disk.crash_at(rng.randrange(moment + 1))
+        for _ in range(4):
+            model.disk.crash_at(rng.randrange(80))
             try:
-                for operation in operations:
+                for operation in self.operations(rng, rng.randrange(1, 60)):
                     model.do(operation)
                     model.check()
             except Crashed:

@@ -226,12 +226,12 @@ class SegmentLog:
         del self._parts[3 * keep :], self._lengths[keep:]
 
     def _forget_after(self, index: int) -> None:
+        if index < self.first:
+            index = 0  # the tail may still hold entries that were compacted away
+            self.first = self.last = 0
         self._tail.truncate(index)
         self._terms.truncate(index)
-        if index < self.first:
-            self.first = self.last = 0
-        else:
-            self.last = min(self.last, index)
+        self.last = min(self.last, index)
         self._durable = self._still_durable()
 
     def _still_durable(self) -> int:
