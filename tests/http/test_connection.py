@@ -263,14 +263,30 @@ class PipelineTests(Case):
         protocol, transport = self.open()
         count = limits.PIPELINED_MAX + 5
         protocol.dataReceived(b"".join(get(b"/wait%d" % i) for i in range(count)))
+        self.clock.advance(0)
         self.assertEqual(len(self.application.requests), limits.PIPELINED_MAX)
-        self.assertTrue(transport.paused)
-        protocol.dataReceived(get(b"/late"))  # what a transport had read already
+        self.assertFalse(transport.paused)
+        protocol.dataReceived(get(b"/late"))
         self.assertEqual(len(self.application.requests), limits.PIPELINED_MAX)
         for i in range(count):
             self.application.answer(b"/wait%d" % i)
             self.clock.advance(0)
         self.assertEqual(bodies(transport.value()), [*[b"/wait%d" % i for i in range(count)], b"/late"])
+        self.assertFalse(transport.paused)
+
+    def test_boundedAhead(self) -> None:
+        """Behind a full queue it reads on, so as to see the client go, but not without bound."""
+        protocol, transport = self.open()
+        protocol.dataReceived(b"".join(get(b"/wait%d" % i) for i in range(limits.PIPELINED_MAX)))
+        late = limits.AHEAD_BYTES_MAX // len(get(b"/a")) + 1
+        for _ in range(late):
+            self.assertFalse(transport.paused)
+            protocol.dataReceived(get(b"/a"))
+        self.assertTrue(transport.paused)
+        for i in range(limits.PIPELINED_MAX):
+            self.application.answer(b"/wait%d" % i)
+        self.clock.advance(0)
+        self.assertEqual(len(bodies(transport.value())), limits.PIPELINED_MAX + late)
         self.assertFalse(transport.paused)
 
     def test_boundedQueueBytes(self) -> None:
@@ -284,7 +300,7 @@ class PipelineTests(Case):
         protocol, transport = self.open(HTTPFactory(later, self.clock))
         protocol.dataReceived((put(400_000) + b"a" * 400_000) * 10)
         self.assertEqual(len(waiting), 3)
-        self.assertTrue(transport.paused)
+        self.assertTrue(transport.paused)  # the rest is ahead already
         for deferred in waiting:
             deferred.callback(Response(200))
         self.assertEqual(len(waiting), 10)
@@ -717,6 +733,41 @@ class EndingTests(Case):
         self.assertTrue(transport.aborted)
         self.close(protocol)
         self.assertEqual(self.application.cancelled, [b"/wait"])
+
+    def test_halfClosedBehindFullQueue(self) -> None:
+        """It is seen behind a full queue, and what was sent before it is still answered."""
+        protocol, transport = self.open()
+        count = limits.PIPELINED_MAX + 5
+        protocol.dataReceived(b"".join(get(b"/wait%d" % i) for i in range(count)) + b"GET")
+        protocol.readConnectionLost()
+        for i in range(count):
+            self.application.answer(b"/wait%d" % i)
+            self.clock.advance(0)
+        self.assertEqual(len(bodies(transport.value())), count)
+        self.assertTrue(transport.disconnecting)
+        protocol, transport = self.open()
+        protocol.dataReceived(b"".join(get(b"/wait%d" % i) for i in range(count)))
+        protocol.readConnectionLost()
+        self.clock.pump([1] * int(server.HALF_CLOSED_SECONDS_MAX + 1))
+        self.assertTrue(transport.aborted)
+
+    def test_halfClosedBeforeItsTurn(self) -> None:
+        """Requests that wait for the connection's turn are answered, too."""
+        protocol, transport = self.open()
+        protocol.dataReceived(get() * (limits.TURN_REQUESTS_MAX + 3))
+        protocol.readConnectionLost()
+        self.assertFalse(transport.disconnecting)
+        self.clock.advance(0)
+        self.assertEqual(len(bodies(transport.value())), limits.TURN_REQUESTS_MAX + 3)
+        self.assertTrue(transport.disconnecting)
+
+    def test_halfClosedInRequest(self) -> None:
+        """A request that does not come whole is not waited for."""
+        for data in (b"GET / HT", put(3) + b"a"):
+            protocol, transport = self.open()
+            protocol.dataReceived(data)
+            protocol.readConnectionLost()
+            self.assertTrue(transport.disconnecting)
 
     def test_halfClosedIdle(self) -> None:
         """An idle client that stops sending is done with."""

@@ -34,6 +34,8 @@ __all__ = ["PIPELINED_MAX", "TURN_REQUESTS_MAX", "HTTPConnection", "Response"]
 PIPELINED_MAX = 32
 #: Their bodies, which stay in memory as long as they wait.
 PIPELINED_BYTES_MAX = 1 << 20
+#: Read ahead while a connection can take no more requests: that is how it learns that the client is gone.
+AHEAD_BYTES_MAX = 1 << 16
 #: Requests of one connection served before the others have their turn.
 TURN_REQUESTS_MAX = 32
 #: An answer counts as a further request of those for each so many bytes.
@@ -166,23 +168,24 @@ class HTTPConnection:
             self._lingered += len(data)
             if self._lingered > LINGER_BYTES_MAX:
                 self.transport.abortConnection()
-        elif self._reading:
+        elif self._reading and not (self._queue and self._full()) and self._stream is None:
             self._serve(data)
         else:
-            self._reader.hold(data)  # what the transport had read before it was told to pause
+            self._reader.hold(data)
+            self._set_reading()
 
     def readConnectionLost(self) -> None:
         """
         The client sends no more, or is gone altogether: which of them cannot be told yet. What is being answered may
         still be; what waits longer is cancelled.
         """
-        self._closing = self._half_closed = True
+        self._half_closed = True
         if self._ended:
             self.transport.loseConnection()
-        elif self._queue or self._stream is not None:
+            return
+        if self._queue or self._stream is not None:
             self._time(self.factory.half_closed)
-        else:
-            self._finish()
+        self._settle(False)
 
     def writeConnectionLost(self) -> None:
         """The client takes no more: nothing can be answered."""
@@ -258,6 +261,7 @@ class HTTPConnection:
             or self._timing is not None
             or self._stream is not None
             or self._closing
+            or self._half_closed
             or not self._reading
         ):
             self._settle(left <= 0)
@@ -282,7 +286,11 @@ class HTTPConnection:
             self._yield()
         elif reader.waiting is not None:
             self._wait_for_sink()
-        elif not self._queue and not self._paused:
+        elif not self._queue and not self._paused and not self._yielded:
+            if self._half_closed:
+                self._closing = True
+                self._finish()
+                return
             if reader.expecting:
                 reader.expecting = False
                 self.transport.write(_CONTINUE)
@@ -315,12 +323,12 @@ class HTTPConnection:
         waited.addBoth(proceed)
 
     def _set_reading(self) -> None:
+        busy = self._stream is not None or self._full()
         wanted = self._closing or (
             not self._paused
-            and self._stream is None
             and not self._yielded
             and self._reader.waiting is None
-            and not self._full()
+            and (not busy or self._reader.held < AHEAD_BYTES_MAX)
         )
         if wanted is not self._reading and not self._lost and not self._half_closed:
             self._reading = wanted

@@ -391,6 +391,11 @@ class RequestReader:
         self.waiting: object = None
 
     @property
+    def held(self) -> int:
+        """Bytes that wait for L{next}."""
+        return len(self._data) - self._at
+
+    @property
     def in_body(self) -> bool:
         """A head is complete and its body is not."""
         return self._request is not None
