@@ -148,6 +148,7 @@ class RefusalTests(SynchronousTestCase):
         parse("a {" * DEPTH_MAX + "}" * DEPTH_MAX)
         self.assertRaises(HCLError, parse, " " * (TEXT_CHARACTERS_MAX + 1))
         self.assertRaises(HCLError, parse, "{" + '"a":[' * 100000)
+        self.assertRaises(HCLError, parse, "a = 1", characters_max=4)
 
 
 WORDS = st.sampled_from(

@@ -61,18 +61,18 @@ _SIGNS = {
 #: What HCL's scanner keeps for itself.
 _RESERVED = "\ue123"
 _LETTER = r"(?:[A-Za-z_]|(?![\x00-\x7f])[^\W\d_])"
+#: What stands between words. The last line comment is a group: one at the very end counts when ends are counted.
+_BETWEEN = re.compile(r"(?:[ \t\r\n]+|((?:\#|//)[^\n]*)|/\*.*?\*/)+", re.DOTALL)
 _WORD = re.compile(
     rf"""
-    (?P<space>[ \t\r\n]+)
-  | (?P<comment>(?:\#|//)[^\n]*)
-  | (?P<block>/\*)
-  | (?P<IDENT>{_LETTER}(?:{_LETTER}|\d|[-.])*)
+    (?P<IDENT>{_LETTER}(?:{_LETTER}|\d|[-.])*)
+  | (?P<sign>[\[\]{{}},=+])
+  | (?P<string>")
   | (?P<hex>-?0[xX][0-9a-fA-F]*)
   | (?P<FLOAT>-?[0-9]+(?:\.[0-9]*(?:[eE][-+]?[0-9]*)?|[eE][-+]?[0-9]*)|\.[0-9]+(?:[eE][-+]?[0-9]*)?)
   | (?P<NUMBER>-?[0-9]+)
-  | (?P<string>")
   | (?P<heredoc><)
-  | (?P<sign>[\[\]{{}},.=+-])
+  | (?P<other>[-.])
     """,
     re.VERBOSE,
 )
@@ -119,39 +119,41 @@ class Scanner:
 
     def _next(self) -> Token:
         text = self._text
-        while self._at < len(text):
-            start = self._at
-            match = _WORD.match(text, start)
-            if match is None:
-                self._fail("expected '/' for comment" if text[start] == "/" else "illegal char", start)
-            kind = match.lastgroup or ""
-            end = match.end()
-            if kind in ("space", "comment", "block"):
-                if kind == "block":
-                    end = text.find("*/", end) + 2
-                    if end < 2:
-                        self._fail("comment not terminated", len(text))
-                self._ends_met += kind == "comment" and end == len(text)
-                self._pass(end)
-                continue
-            if kind == "string":
-                end = self._string_end(start)
-                kind = "STRING"
-            elif kind == "heredoc":
-                end = self._heredoc_end(start)
-                kind = "HEREDOC"
-            elif kind == "sign":
-                kind = _SIGNS[match.group()]
-            elif end == len(text):
-                self._ends_met += 2 if kind in ("NUMBER", "FLOAT") else 1
-            if kind in ("hex", "NUMBER"):
-                self._check_number(match.group(), kind, end)
-                kind = "NUMBER"
-            elif kind == "IDENT" and match.group() in ("true", "false"):
+        skipped = _BETWEEN.match(text, self._at)
+        if skipped is not None:
+            self._pass(skipped.end())
+            self._ends_met += skipped.end(1) == len(text)
+        start = self._at
+        match = _WORD.match(text, start)
+        if match is None:
+            return self._no_word(start)
+        kind, end = match.lastgroup or "", match.end()
+        if kind == "sign" or kind == "other":
+            kind = _SIGNS[match.group()]
+        elif kind == "string":
+            kind, end = "STRING", self._string_end(start)
+        elif kind == "heredoc":
+            kind, end = "HEREDOC", self._heredoc_end(start)
+        elif kind == "IDENT":
+            if match.group() in ("true", "false"):
                 kind = "BOOL"
-            token = Token(kind, text[start:end], self._line, start - self._line_start + 1)
+            self._ends_met += end == len(text)
+        else:
+            kind = self._number_kind(kind, match.group(), end)
+        token = Token(kind, text[start:end], self._line, start - self._line_start + 1)
+        if kind == "STRING" or kind == "HEREDOC":
             self._pass(end)
-            return token
+        else:
+            self._at = end
+        return token
+
+    def _no_word(self, start: int) -> Token:
+        """The end, or something that no word begins with."""
+        text = self._text
+        if text.startswith("/*", start):
+            self._fail("comment not terminated", len(text))
+        if start < len(text):
+            self._fail("expected '/' for comment" if text[start] == "/" else "illegal char", start)
         self._ends_met += 1
         return Token("EOF", "", self._line, len(text) - self._line_start + self._ends_met)
 
@@ -167,12 +169,15 @@ class Scanner:
         line = self._text.count("\n", 0, at) + 1
         raise ScanError(message, line, at - (self._text.rfind("\n", 0, at) + 1) + 1)
 
-    def _check_number(self, text: str, kind: str, end: int) -> None:
+    def _number_kind(self, kind: str, text: str, end: int) -> str:
         digits = text.lstrip("-")
         if kind == "hex" and len(digits) == 2:
             self._fail("illegal hexadecimal number", end)
         if kind == "NUMBER" and digits[0] == "0" and re.search("[89]", digits):
             self._fail("illegal octal number", end)
+        if end == len(self._text):
+            self._ends_met += 1 if kind == "hex" else 2
+        return "FLOAT" if kind == "FLOAT" else "NUMBER"
 
     def _string_end(self, start: int) -> int:
         """Behind the closing quote. Within C{${...}} quotes and newlines are ordinary characters."""
