@@ -15,17 +15,8 @@ from txconsul.agent.configuration.decode import decode, go_value
 from txconsul.agent.configuration.deprecated import move_deprecated
 from txconsul.agent.configuration.errors import ConfigurationError
 from txconsul.agent.configuration.jsontext import BadJSONText, parse_json
-from txconsul.agent.configuration.schema import (
-    CONFIGURATION,
-    DEPRECATED,
-    SERVICE,
-    Block,
-    BlockList,
-    BlockMap,
-    Kind,
-    Scalar,
-    keys,
-)
+from txconsul.agent.configuration.kinds import Block, BlockList, BlockMap, Kind, Scalar
+from txconsul.agent.configuration.schema import CONFIGURATION, DEPRECATED, SERVICE, keys
 from txconsul.agent.configuration.sections import CA_KEYS
 from txconsul.language.hcl import HCLError
 from txconsul.language.hcl import parse as parse_hcl

@@ -20,8 +20,9 @@ from txconsul.agent.configuration.errors import ConfigurationError
 from txconsul.agent.configuration.flags import AGENT_FLAGS, AgentFlags, agent_flags
 from txconsul.agent.configuration.model import Configuration
 from txconsul.agent.configuration.sources import collect
+from txconsul.agent.configuration.starting import validate_for_start
 from txconsul.agent.configuration.surroundings import Surroundings
-from txconsul.agent.configuration.validation import validate, validate_for_start
+from txconsul.agent.configuration.validation import validate
 
 __all__ = [
     "AGENT_FLAGS",

@@ -13,18 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from txconsul.agent.configuration.errors import ConfigurationError
-from txconsul.agent.configuration.schema import (
-    CONFIGURATION,
-    Block,
-    BlockList,
-    BlockMap,
-    Kind,
-    Map,
-    Opaque,
-    Opaques,
-    Scalar,
-    Strings,
-)
+from txconsul.agent.configuration.kinds import Block, BlockList, BlockMap, Kind, Map, Opaque, Opaques, Scalar, Strings
+from txconsul.agent.configuration.schema import CONFIGURATION
 
 __all__ = ["Decoded", "decode", "go_value"]
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from txconsul.agent.configuration.schema import CONFIGURATION, Block, BlockList, BlockMap, Map, Opaque, Opaques, Strings
+from txconsul.agent.configuration.kinds import Block, BlockList, BlockMap, Map, Opaque, Opaques, Strings
+from txconsul.agent.configuration.schema import CONFIGURATION
 
 __all__ = ["fold_single", "leaves", "merge", "split_lists"]
 

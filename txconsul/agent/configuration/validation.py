@@ -18,25 +18,20 @@ from urllib.parse import urlsplit
 
 from txconsul.agent.configuration.addresses import Address, is_any
 from txconsul.agent.configuration.definitions import check_problem, metadata_problem, service_problem
-from txconsul.agent.configuration.errors import ConfigurationError
 from txconsul.agent.configuration.model import Configuration
 from txconsul.agent.configuration.surroundings import Surroundings
 from txconsul.agent.configuration.values import Values
 from txconsul.language.goflags import quoted
 
-__all__ = ["validate", "validate_for_start"]
+__all__ = ["validate"]
 
 _NAME = re.compile(r"[a-z0-9_-]+")
 _X509_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _DNS_LABEL = re.compile(r"[A-Za-z0-9-]+")
 _LABEL_CHARACTERS_MAX = 63
-_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERR", "ERROR")
 #: Files that are open besides clients' connections.
 _FILES_BESIDES = 20
 _MIB = 1024 * 1024
-_UUID = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-#: AES keys for gossip, in bytes.
-_GOSSIP_KEY_BYTES = (16, 24, 32)
 
 
 def validate(configuration: Configuration, values: Values, surroundings: Surroundings) -> None:
@@ -62,49 +57,6 @@ def validate(configuration: Configuration, values: Values, surroundings: Surroun
             f" descriptors, and {most + _FILES_BESIDES} would be needed"
         )
     _auto_config(configuration, values)
-
-
-def validate_for_start(configuration: Configuration) -> None:
-    """
-    Check what only a starting agent refuses.
-
-    @raise ConfigurationError: the first thing that is wrong.
-    """
-    level = configuration.log.level
-    if level.upper() not in _LEVELS:
-        raise _at_start(
-            configuration, f"Invalid log level: {level}. Valid log levels are: [{' '.join(_LEVELS)}]", "log_level"
-        )
-    node_id = configuration.node_id
-    if node_id and not _UUID.fullmatch(node_id):
-        why = "uuid string is wrong length" if len(node_id) != 36 else "uuid is improperly formatted"
-        raise _at_start(configuration, f"failed to setup node ID: specified NodeID is invalid: {why}", "node_id")
-    if configuration.encrypt:
-        length = len(base64.b64decode(configuration.encrypt))
-        if length not in _GOSSIP_KEY_BYTES:
-            raise _at_start(configuration, "key size must be 16, 24 or 32 bytes", "encrypt")
-    acl = configuration.acl
-    if acl.default_policy not in ("allow", "deny"):
-        raise _at_start(configuration, f"Unsupported default ACL policy: {acl.default_policy}", "acl.default_policy")
-    if acl.down_policy not in ("allow", "deny", "async-cache", "extend-cache"):
-        raise _at_start(configuration, f"Unsupported down ACL policy: {acl.down_policy}", "acl.down_policy")
-    if configuration.default_intention_policy not in ("", "allow", "deny"):
-        policy = configuration.default_intention_policy
-        raise _at_start(configuration, f"Unsupported default intention policy: {policy}", "default_intention_policy")
-    if not 2 <= configuration.protocol <= 3:
-        side = "low" if configuration.protocol < 2 else "high"
-        raise _at_start(
-            configuration,
-            f"Protocol version '{configuration.protocol}' too {side}. Must be in range: [2, 3]",
-            "protocol",
-        )
-    mode = configuration.unix_sockets.mode
-    if mode and not re.fullmatch("[0-7]{1,4}", mode):
-        raise _at_start(configuration, f"invalid specified mode: {mode}", "unix_sockets.mode")
-
-
-def _at_start(configuration: Configuration, message: str, key: str) -> ConfigurationError:
-    return Values({}, dict(configuration.origins)).refusal(message, key)
 
 
 def _basic_name(values: Values, key: str, name: str, *, shown: str = "", may_be_empty: bool = True) -> None:
