@@ -1,0 +1,1 @@
+"""Tests of whole processes: started, loaded, signalled, killed, damaged."""
