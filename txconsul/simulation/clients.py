@@ -60,7 +60,7 @@ class Client:
             self._server = self._rng.choice(sorted(servers))
         server = servers[self._server]
         consensus = server.consensus
-        if consensus is None or server.id not in self._world.network.servers:
+        if consensus is None or not server.awake:
             self._server = ""
             return None
         if not consensus.is_leader and self._rng.random() < 0.9:
@@ -81,11 +81,12 @@ class Client:
         try:
             how = self._rng.random()
             if how < 0.55:
-                self.write(server, key)
+                self._write(server, key)
             elif how < 0.85:
-                self._read_verified(server, key)
+                self._read_verified(server, key, self._busy)
             else:
                 self._read_by_lease(server, key)
+                self._over(self._busy)
         except Broken as broken:
             self._world.broken(broken)
         if self._busy == self._number:
@@ -93,11 +94,21 @@ class Client:
 
     def _over(self, number: int) -> None:
         """The request is answered, or has taken too long."""
-        if self._busy == number:
+        if number and self._busy == number:
             self._busy = 0
             self._again()
 
-    def write(self, server: SimulatedServer, key: str) -> None:
+    def probe(self, server: SimulatedServer) -> None:
+        """A read of each kind, beside what else is going on: at a moment when the server may be wrong about itself."""
+        if server.leads and server.awake:
+            try:
+                for key in KEYS:
+                    self._read_verified(server, key, 0)
+                    self._read_by_lease(server, key)
+            except Broken as broken:
+                self._world.broken(broken)
+
+    def _write(self, server: SimulatedServer, key: str) -> None:
         """Append the next value to a list."""
         world, number = self._world, self._busy
         value = world.next_value()
@@ -121,8 +132,8 @@ class Client:
 
         server.consensus.propose(command(key, value), None).addCallbacks(done, failed)
 
-    def _read_verified(self, server: SimulatedServer, key: str) -> None:
-        world, number = self._world, self._busy
+    def _read_verified(self, server: SimulatedServer, key: str, number: int) -> None:
+        world = self._world
         floor = world.facts.floor(key)
         assert server.consensus is not None
         machine = server.machine
@@ -150,7 +161,6 @@ class Client:
         floor = self._world.facts.floor(key)
         if server.consensus.lease_valid():
             self._saw(server, "lease", key, floor, server.machine.place(key))
-        self._over(self._busy)
 
     def _saw(self, server: SimulatedServer, how: str, key: str, floor: tuple[int, int], place: Place) -> None:
         self.read += 1

@@ -15,19 +15,26 @@ from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import implementer
 
-__all__ = ["SimulatedClock"]
+__all__ = ["ProcessClock", "SimulatedClock"]
 
 
 @implementer(IDelayedCall)
 class _Call:
     """One call to come."""
 
-    __slots__ = ("arguments", "called", "cancelled", "clock", "function", "keywords", "time")
+    __slots__ = ("arguments", "called", "cancelled", "clock", "function", "keywords", "process", "time")
 
     def __init__(
-        self, clock: SimulatedClock, time: float, function: Callable[..., object], arguments: Any, keywords: Any
+        self,
+        clock: SimulatedClock,
+        process: ProcessClock | None,
+        time: float,
+        function: Callable[..., object],
+        arguments: Any,
+        keywords: Any,
     ) -> None:
         self.clock = clock
+        self.process = process
         self.time = time
         self.function = function
         self.arguments = arguments
@@ -93,7 +100,13 @@ class SimulatedClock:
 
     def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> _Call:
         """See L{IReactorTime.callLater}."""
-        call = _Call(self, self.now + delay, callable, args, kw)
+        return self.schedule(None, delay, callable, args, kw)
+
+    def schedule(
+        self, process: ProcessClock | None, delay: float, function: Callable[..., object], args: Any, kw: Any
+    ) -> _Call:
+        """A call of a process, which does not come while that is paused."""
+        call = _Call(self, process, self.now + delay, function, args, kw)
         self._push(call)
         return call
 
@@ -131,5 +144,41 @@ class SimulatedClock:
         if call.called or call.cancelled or call.time != time:
             return
         self.now = max(self.now, time)
+        process = call.process
+        if process is not None and process.paused_until > self.now:
+            call.time = process.paused_until
+            self._push(call)
+            return
         call.called = True
         call.function(*call.arguments, **call.keywords)
+
+
+@implementer(IReactorTime)
+class ProcessClock:
+    """
+    The time as one process sees it: the same as everywhere, but its calls wait while the process stands still
+    (a stopped process, a long garbage collection, a sleeping virtual machine).
+
+    @ivar paused_until: when the process goes on.
+    """
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self._clock = clock
+        self.paused_until = 0.0
+
+    @property
+    def paused(self) -> bool:
+        """Does the process stand still?"""
+        return self.paused_until > self._clock.now
+
+    def seconds(self) -> float:
+        """See L{IReactorTime.seconds}."""
+        return self._clock.now
+
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> _Call:
+        """See L{IReactorTime.callLater}."""
+        return self._clock.schedule(self, delay, callable, args, kw)
+
+    def getDelayedCalls(self) -> list[_Call]:
+        """See L{IReactorTime.getDelayedCalls}."""
+        return [call for call in self._clock.getDelayedCalls() if call.process is self]

@@ -46,6 +46,8 @@ class Faults:
             self._crash,
             self._power_cut,
             self._crash_at_writes,
+            self._pause_leader,
+            self._pause_any,
             self._isolate,
             self._isolate_leader,
             self._cut_one_way,
@@ -118,7 +120,7 @@ class Faults:
         return servers[self._rng.choice(sorted(servers))]
 
     def _leader(self) -> SimulatedServer | None:
-        leaders = [server for server in self._world.servers.values() if server.leads]
+        leaders = [server for server in self._world.servers.values() if server.leads and server.awake]
         return self._rng.choice(leaders) if leaders else None
 
     # ---- processes ----
@@ -143,6 +145,25 @@ class Faults:
             server.crash_chance = 0.0
 
         self._for(2.0, f"{server.id} may crash at each write", end)
+
+    def _pause_any(self) -> None:
+        self._pause_server(self._any())
+
+    def _pause_leader(self) -> None:
+        leader = self._leader()
+        if leader is not None:
+            self._pause_server(leader)
+
+    def _pause_server(self, server: SimulatedServer) -> None:
+        """It stands still; and clients are at its door when it goes on."""
+        world = self._world
+        if not server.awake:
+            return
+        seconds = self._rng.choice((0.1, 0.5, 1.5)) * (0.5 + self._rng.random())
+        server.clock.paused_until = world.clock.now + seconds
+        world.tell(f"*> {server.id} stands still for {seconds:.3f} s")
+        for client in world.clients:
+            world.clock.callLater(seconds, client.probe, server)
 
     # ---- the network ----
 
@@ -278,7 +299,7 @@ class Faults:
 
     def _snapshot(self) -> None:
         server = self._any()
-        if server.consensus is not None and server.id in self._world.network.servers:
+        if server.consensus is not None and server.awake:
             self._world.tell(f"*> {server.id} writes a snapshot")
             self._known(server.consensus.snapshot())
 

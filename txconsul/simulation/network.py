@@ -58,6 +58,7 @@ class Network:
     """
     @ivar cuts: pairs (from, to) between which nothing gets through.
     @ivar servers: who is up, by id.
+    @ivar paused_until: until when a server stands still and takes nothing.
     @ivar sent: told of everything sent: from whom, to whom, what.
     """
 
@@ -67,6 +68,7 @@ class Network:
         self.servers: dict[str, Receiver] = {}
         self.clock = clock
         self.sent: Callable[[str, str, Any], None] = lambda sender, to, message: None
+        self.paused_until: Callable[[str], float] = lambda server: 0.0
         self._rng = rng
         self._tell = tell
 
@@ -100,7 +102,10 @@ class Network:
         if (sender, to) in self.cuts:
             return
         receiver = self.servers.get(to)
-        if receiver is not None:
+        paused = self.paused_until(to)
+        if paused > self.clock.now:
+            self.clock.callLater(paused - self.clock.now, self._arrive, sender, to, message)
+        elif receiver is not None:
             receiver.receive(sender, message)
         elif sender in self.servers and self._rng.random() < 0.5:
             self.servers[sender].unreachable(to)
@@ -127,6 +132,10 @@ class Network:
             if self.servers.get(sender) is not sending or given_up:
                 if taker and self.servers.get(to) is receiving:
                     taker[0].lost()
+                return
+            paused = max(self.paused_until(sender), self.paused_until(to))
+            if paused > self.clock.now:
+                self.clock.callLater(paused - self.clock.now, step)
                 return
             if broken or receiving is None or self.servers.get(to) is not receiving:
                 lost()

@@ -18,6 +18,7 @@ from txconsul.raft.messages import PreVoteReply, RequestVote, Role, VoteReply
 from txconsul.raft.timing import Timing
 from txconsul.records.raft import Configuration, Entry, EntryType
 from txconsul.simulation import invariants
+from txconsul.simulation.clock import ProcessClock
 from txconsul.simulation.invariants import Broken
 from txconsul.simulation.machine import ListMachine, Place
 from txconsul.simulation.network import Transport
@@ -76,6 +77,7 @@ class _Stable(MemoryStableStore):
 
 class SimulatedServer(Observer):
     """
+    @ivar clock: its time, which can be stopped.
     @ivar consensus: what runs, or None while the server is down.
     @ivar bootstrap: what it begins the group with, if it is one of the first servers.
     @ivar crash_chance: of dying at each write.
@@ -91,13 +93,14 @@ class SimulatedServer(Observer):
         self.policy = policy
         self.timing = timing
         self.rng = rng
-        self.disk = MemoryDisk(world.clock, self._sync_takes)
+        self.clock = ProcessClock(world.clock)
+        self.disk = MemoryDisk(self.clock, self._sync_takes)
         self.machine: ListMachine
         self.configurations: list[int] = []
         self.bootstrap: Configuration | None = None
         self._world = world
         self._log: _Log
-        self._elected_with = 0
+        self._elected = (0, 0)
 
     def _sync_takes(self) -> float:
         return self.sync_seconds * (0.5 + self.rng.random())
@@ -106,6 +109,11 @@ class SimulatedServer(Observer):
     def up(self) -> bool:
         """Does the process run?"""
         return self.consensus is not None
+
+    @property
+    def awake(self) -> bool:
+        """Does it run, through its start and not paused?"""
+        return self.id in self._world.network.servers and not self.clock.paused
 
     @property
     def leads(self) -> bool:
@@ -126,7 +134,8 @@ class SimulatedServer(Observer):
         self.machine = ListMachine(self._applied)
         self._log = _Log(self)
         self.configurations = [entry.index for entry in self.disk.log.entries if entry.type == EntryType.CONFIGURATION]
-        clock = world.clock
+        clock = self.clock
+        clock.paused_until = 0.0
         self.consensus = consensus = Consensus(
             self.id,
             log_store=self._log,
@@ -192,7 +201,7 @@ class SimulatedServer(Observer):
         if role is not Role.LEADER or consensus is None:
             return
         world = self._world
-        self._elected_with = consensus.commit_index
+        self._elected = (term, consensus.commit_index)
         invariants.one_leader_a_term(world.facts, self.id, term, world.clock.now)
         snapshots = self.disk.snapshots
         invariants.leader_completeness(world.facts, self.id, term, self._log, snapshots[0][0].index if snapshots else 0)
@@ -252,6 +261,13 @@ class SimulatedServer(Observer):
         in_log = self.configurations[-1] if self.configurations else 0
         invariants.configuration_is_the_newest(self.id, consensus.core.members.latest_index, in_log)
 
+    def _check_commit(self, committed: int) -> None:
+        try:
+            term = self._log.term(committed)
+        except KeyError:
+            return
+        invariants.commits_by_own_term(self.id, self._elected[0], committed, term, self._elected[1])
+
     def _applied(self, index: int, data: bytes, key: str, value: int, place: Place) -> None:
         world = self._world
         term: int | None
@@ -263,9 +279,6 @@ class SimulatedServer(Observer):
             voters = self.consensus.core.members.voters
             disks = {id: server.disk for id, server in world.servers.items()}
             invariants.committed_is_on_a_majority(self.id, index, term, voters, disks)
-            committed = self.consensus.commit_index
-            invariants.commits_by_own_term(
-                self.id, self.consensus.term, committed, self._log.term(committed), self._elected_with
-            )
+            self._check_commit(self.consensus.commit_index)
         invariants.state_machine_safety(world.facts, self.id, index, term, data)
         invariants.no_double_apply(world.facts, key, value, place)

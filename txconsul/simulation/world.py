@@ -53,6 +53,7 @@ class World:
         self.until = rng.uniform(6.0, 16.0)
         self.network = Network(self.clock, Random(f"network {seed}"), self.tell)
         self.network.sent = self._sent
+        self.network.paused_until = lambda id: self.servers[id].clock.paused_until
         policy = SnapshotPolicy(
             threshold=rng.choice((10, 40, 1000)), interval=rng.choice((0.3, 1.0)), trailing=rng.choice((0, 5, 30))
         )
