@@ -1,0 +1,1 @@
+Servers agree by Raft: elections with pre-vote, pipelined replication, snapshots, membership changes one server at a time with non-voters, leadership transfer, leases and read barriers, with the timing and messages of Consul's own servers. docs/raft.md tells sections and departures.
