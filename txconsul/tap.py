@@ -11,9 +11,11 @@ import os
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from twisted.application.service import IService, MultiService
 from twisted.python.usage import UsageError
 
+from txconsul.agent.configuration import Configuration
 from txconsul.agent.configuration.flags import AGENT_FLAGS, AgentFlags, agent_flags
 from txconsul.agent.process import monotonic
 from txconsul.agent.running import assemble, configured, default_data_dir
@@ -42,16 +44,18 @@ class Options(dict[str, Any]):
         @raise UsageError: they cannot be used; C{twist} ends with status 64.
         """
         try:
-            self.configuration = configured(_completed(agent_flags(list(options or ()))))
+            flags = agent_flags(list(options or ()))
+            configuration = configured(_with_data_dir(flags))
         except HelpWanted:
             print(self.getUsage())
             raise SystemExit(0) from None
         except (FlagError, TxconsulError) as error:
             raise UsageError(str(error)) from None
+        self.configuration = _leading_alone(configuration)
 
     def getUsage(self, width: int | None = None) -> str:
         """The list of flags."""
-        return "Usage: twist [twist options] txconsul [options]\n\nOptions:\n" + defaults_text(AGENT_FLAGS)
+        return f"{self.getSynopsis()}\n\n{defaults_text(AGENT_FLAGS)}"
 
     def getSynopsis(self) -> str:
         """One line."""
@@ -61,16 +65,19 @@ class Options(dict[str, Any]):
         return self.getUsage()
 
 
-def _completed(flags: AgentFlags) -> AgentFlags:
-    """The flags with what C{twist txconsul} chooses where nothing was said."""
-    values = dict(flags.values)
-    joins = any(values.get(key) for key in ("retry_join", "start_join"))
-    if not flags.dev and not flags.config_files:
-        values.setdefault("data_dir", default_data_dir())
-    said = bool(joins or flags.dev or flags.config_files or {"bootstrap", "bootstrap_expect"} & set(values))
-    if values.get("server") and not said:
-        values["bootstrap_expect"] = 1
-    return replace(flags, values=values)
+def _with_data_dir(flags: AgentFlags) -> AgentFlags:
+    """The flags with a data directory, where nothing says otherwise."""
+    if flags.dev or flags.config_files or "data_dir" in flags.values:
+        return flags
+    return replace(flags, values={**flags.values, "data_dir": default_data_dir()})
+
+
+def _leading_alone(configuration: Configuration) -> Configuration:
+    """The configuration of a server that elects itself, if nobody else is spoken of."""
+    it = configuration
+    if it.bootstrap_expect or it.retry_join or it.retry_join_wan:
+        return it
+    return msgspec.structs.replace(it, bootstrap=True)
 
 
 def makeService(options: Options) -> IService:
