@@ -11,7 +11,7 @@ from io import BytesIO
 from random import Random
 from typing import Any, BinaryIO
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 
 from txconsul.storage.files import Files
 
@@ -261,3 +261,16 @@ class Stepped:
     def settle(self) -> None:
         while self.waiting:
             self.step()
+
+
+class Direct:
+    """Does work at once, and lets L{Crashed} through."""
+
+    def run(self, work: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        try:
+            return succeed(work(*arguments))
+        except Exception as error:
+            return fail(error)
+
+    def close(self) -> Deferred[None]:
+        return succeed(None)
