@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -956,3 +957,99 @@ class FuzzTests(Case):
         self.assertEqual(bodies(bystander.value()), [b"/b"])
         self.close(protocol)
         self.assertEqual(len(self.factory.connections), 1)
+
+
+class Muddle:
+    """A connection whose client, application and transport do things in any order, and what must come of it."""
+
+    #: Kinds of requests, and whether their answers are chunked.
+    KINDS = {
+        b"now": get(b"/now"),
+        b"wait": get(b"/wait"),
+        b"put": put(3) + b"abc",
+        b"chunked": get(b"/put", b"Transfer-Encoding: chunked", method=b"PUT") + b"1\r\na\r\n0\r\n\r\n",
+        b"large": get(b"/large"),
+        b"stream": get(b"/stream"),
+        b"head": get(b"/large", method=b"HEAD"),
+    }
+
+    def __init__(self, kinds: list[bytes], cuts: list[int]) -> None:
+        self.clock = Clock()
+        self.kinds = kinds
+        self.waiting: list[tuple[Deferred[Any], Any]] = []
+        self.factory = HTTPFactory(self.answer, self.clock)
+        self.protocol = self.factory.buildProtocol(IPv4Address("TCP", "10.0.0.1", 1))
+        self.transport = Transport()
+        self.protocol.makeConnection(self.transport)
+        self.full = False
+        data = b"".join(self.KINDS[kind] for kind in kinds)
+        places = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
+        self.unsent = [data[a:b] for a, b in pairwise(places) if a != b]
+
+    def answer(self, request: Request) -> Any:
+        if request.target == b"/wait":
+            self.waiting.append((Deferred(), Response(200, b"", b"waited")))
+            return self.waiting[-1][0]
+        if request.target == b"/stream":
+            later: Deferred[bytes] = Deferred()
+            self.waiting.append((later, b"w"))
+            return Response(200, b"", iter([b"s", later, b"t" * 70_000]), 70_002)
+        return Response(200, b"", b"l" * 600_000 if request.target == b"/large" else request.body)
+
+    def do(self, what: str) -> None:
+        if what == "send" and self.unsent and not self.transport.paused:
+            self.protocol.dataReceived(self.unsent.pop(0))
+        elif what == "answer" and self.waiting:
+            deferred, result = self.waiting.pop(len(self.waiting) // 2)
+            deferred.callback(result)
+        elif what == "full" and not self.full:
+            self.full = True
+            self.protocol.pauseProducing()
+        elif what == "empty" and self.full:
+            self.full = False
+            self.protocol.resumeProducing()
+        elif what == "turn":
+            self.clock.advance(0)
+
+    def finish(self) -> None:
+        for _ in range(1000):
+            for what in ("empty", "send", "answer", "turn"):
+                self.do(what)
+            if not self.unsent and not self.waiting:
+                break
+        self.do("turn")
+
+
+class MuddleTests(SynchronousTestCase):
+    """No order of events loses an answer or leaves a connection stuck."""
+
+    @settings(max_examples=400, deadline=None)
+    @given(
+        st.lists(st.sampled_from(sorted(Muddle.KINDS)), max_size=50),
+        st.lists(st.integers(0, 3000), max_size=10),
+        st.lists(st.sampled_from(["send", "send", "answer", "full", "empty", "turn"]), max_size=40),
+        st.booleans(),
+    )
+    def test_everyRequestIsAnswered(self, kinds: list[bytes], cuts: list[int], events: list[str], ends: bool) -> None:
+        """Whatever happens when, each request has its answer in the end, in order, and the connection reads on."""
+        muddle = Muddle(kinds, cuts)
+        for what in events:
+            muddle.do(what)
+        if ends and not muddle.unsent and not muddle.transport.paused:
+            muddle.protocol.readConnectionLost()
+        else:
+            ends = False
+        muddle.finish()
+        wanted = {b"put": b"abc", b"chunked": b"a", b"large": b"l" * 600_000, b"wait": b"waited"}
+        wanted[b"stream"] = b"sw" + b"t" * 70_000
+        data = muddle.transport.value()
+        for kind in kinds:
+            head, _, data = data.partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(b"HTTP/1.1 200 OK\r\n"), head)
+            body = wanted.get(kind, b"")
+            self.assertEqual(data[: len(body)], body)
+            data = data[len(body) :]
+        self.assertEqual(data, b"")
+        self.assertFalse(muddle.transport.paused)
+        self.assertEqual(muddle.transport.disconnecting, ends)
+        self.assertEqual((muddle.factory.rules.held, muddle.factory.rules.unfinished), (0, 0))

@@ -255,16 +255,18 @@ class HTTPConnection:
         self._serving = False
         if out:
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
-        if (
-            not reader.empty
-            or self._queue
-            or self._timing is not None
+        if not reader.empty or self._unsettled():
+            self._settle(left <= 0)
+
+    def _unsettled(self) -> bool:
+        """There is more to decide than what the next request decides."""
+        return (
+            self._timing is not None
             or self._stream is not None
             or self._closing
             or self._half_closed
             or not self._reading
-        ):
-            self._settle(left <= 0)
+        )
 
     def _settle(self, turn_over: bool) -> None:
         """After a turn that left something over: what is it waiting for?"""
@@ -436,7 +438,8 @@ class HTTPConnection:
         if self._stream is not None or (streamed and not self._closing and not self._reader.empty):
             self._yield()
         elif self._closing or self._reader.empty or self._paused or self._full():
-            self._settle(False)
+            if not self._reader.empty or self._unsettled():
+                self._settle(False)
         else:
             self._serve()
 
