@@ -224,6 +224,34 @@ class RuleTests(ConfigurationTestCase):
         ):
             self.assertRefused(hcl, words)
 
+    def test_certificateAuthority(self) -> None:
+        """Certificates' times and keys must fit, for whoever signs them."""
+        for settings_, words in (
+            ('root_cert = "x"', "must provide a private key when providing a root cert"),
+            ('leaf_cert_ttl = "soon"', "error decoding config: LeafCertTTL: time: invalid duration"),
+            ('leaf_cert_ttl = "30m"', "leaf cert TTL must be greater or equal than 1h0m0s"),
+            ('leaf_cert_ttl = "9000h"', "leaf cert TTL must be less than 8760h0m0s"),
+            ('intermediate_cert_ttl = "100h"', "Intermediate Cert TTL must be greater or equal than 3 * LeafCertTTL"),
+            ('root_cert_ttl = "24h"', "root cert ttl: 24h0m0s, intermediate cert ttl: 8760h0m0s"),
+            ('private_key_type = "dsa"', "private key type must be either 'ec' or 'rsa'"),
+            ("private_key_bits = 17", "EC key length must be one of (224, 256, 384, 521) bits"),
+            ('private_key_type = "rsa"', "RSA key length must be 2048 or 4096 bits"),
+        ):
+            self.assertRefused(f'connect {{ ca_provider = "consul" ca_config {{ {settings_} }} }}', words)
+        self.load(
+            hcl='connect { ca_provider = "vault" ca_config { private_key_type = "rsa" private_key_bits = 2048'
+            ' leaf_cert_ttl = "1h" address = "http://x" } }'
+        )
+
+    def test_entries(self) -> None:
+        """Entries for a new cluster have a kind that there is."""
+        for entry, words in (
+            ('name = "x"', "config_entries.bootstrap[0]: Payload does not contain a kind/Kind key at the top level"),
+            ("kind = 5", "Kind value in payload is not a string"),
+            ('Kind = "x"', "invalid config entry kind: x"),
+        ):
+            self.assertRefused(f"config_entries {{ bootstrap {{ {entry} }} }}", words)
+
     def test_singleValues(self) -> None:
         """Mistakes of single values are told together, each with its key."""
         for hcl, words in (

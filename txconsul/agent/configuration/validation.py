@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from txconsul.agent.configuration.addresses import Address, is_any
 from txconsul.agent.configuration.definitions import check_problem, metadata_problem, service_problem
+from txconsul.agent.configuration.mesh import ca_problem, entry_problem
 from txconsul.agent.configuration.model import Configuration
 from txconsul.agent.configuration.surroundings import Surroundings
 from txconsul.agent.configuration.values import Values
@@ -41,6 +42,11 @@ def validate(configuration: Configuration, values: Values, surroundings: Surroun
     @param values: takes the warnings, and has the mistakes of single values.
     @raise ConfigurationError: the first thing that is wrong.
     """
+    for index, entry in enumerate(configuration.config_entries):
+        problem = entry_problem(entry)
+        if problem:
+            key = "config_entries.bootstrap"
+            raise values.refusal(f"{key}[{index}]: {problem}", key)
     for rule in (_basics, _ui, _data_dir, _node_name, _network, _bootstrapping, _numbers, _federation, _raft):
         rule(configuration, values)
     _addresses_differ(configuration, values)
@@ -313,11 +319,9 @@ def _definitions(configuration: Configuration, values: Values) -> None:
 
 def _connect(configuration: Configuration, values: Values) -> None:
     provider = configuration.connect.ca_provider
-    if provider not in ("", "consul", "vault", "aws-pca"):
-        raise values.refusal(f"{provider} is not a valid CA provider", "connect.ca_provider")
-    ca = configuration.connect.ca_config
-    if provider == "consul" and ca.get("RootCert") and not ca.get("PrivateKey"):
-        raise values.refusal("must provide a private key when providing a root cert", "connect.ca_config")
+    problem = ca_problem(provider, configuration.connect.ca_config) if provider else ""
+    if problem:
+        raise values.refusal(problem, "connect.ca_provider", "connect.ca_config")
     if configuration.server and values.flag("auto_encrypt.tls"):
         raise values.refusal("auto_encrypt.tls can only be used on a client.", "auto_encrypt.tls", "server")
     if not configuration.server and values.flag("auto_encrypt.allow_tls"):
