@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from typing import Any
 
 from hypothesis import given, settings
@@ -206,6 +207,41 @@ class RuleTests(ConfigurationTestCase):
             ('server = true\nprimary_gateways = ["a"]', "should only be configured in a secondary datacenter"),
             ("connect { enable_mesh_gateway_wan_federation = true }", "requires 'server = true'"),
             (
+                'server = true\nretry_join_wan = ["a"]\nconnect { enable_mesh_gateway_wan_federation = true }',
+                "'retry_join_wan' is incompatible with 'connect.enable_mesh_gateway_wan_federation = true'",
+            ),
+            (
+                'server = true\nnode_name = "a/b"\nconnect { enable_mesh_gateway_wan_federation = true }',
+                "requires that 'node_name' not contain '/' characters",
+            ),
+            ("server = true\nraft_logstore { wal { segment_size_mb = 2000 } }", "cannot be greater than 1024 (1GiB)"),
+            ('ui_config { dashboard_url_templates { a = "x" } }', "values must be a valid http or https URL"),
+            ('ui_config { metrics_proxy { base_url = "http://[x" } }', "must be a valid http or https URL"),
+            ('ui_config { metrics_provider_options_json = "{" }', "a string containing a valid JSON object"),
+            ('advertise_addr_wan = " 0.0.0.0"', "Advertise WAN address cannot be 0.0.0.0, :: or [::]"),
+            ('data_dir = "a\\000b"', "is no path"),
+            ('node_name = " "', "node_name cannot be empty"),
+            ('node_meta { "" = "a" }', "Key cannot be blank"),
+            (f'node_meta {{ {"k" * 129} = "a" }}', "Key is too long (limit: 128 characters)"),
+            (
+                "node_meta { " + " ".join(f'k{i} = "v"' for i in range(65)) + " }",
+                "cannot contain more than 64 key/value",
+            ),
+            ("auto_config { enabled = true }\nauto_encrypt { tls = true }", "both auto_encrypt.tls and auto_config"),
+            ("server = true\nauto_config { authorization { enabled = true } }", "without providing a TLS certificate"),
+            (
+                "server = true\nauto_config { enabled = true }\ntls { internal_rpc { verify_outgoing = true } }",
+                "auto_config.enabled cannot be set to true for server agents.",
+            ),
+            (
+                "auto_config { enabled = true }\ntls { internal_rpc { verify_outgoing = true } }",
+                "must be set to enable auto_config",
+            ),
+            (
+                'auto_config { enabled = true intro_token = "x" }\ntls { defaults { verify_outgoing = true } }',
+                "is set without providing a list of addresses",
+            ),
+            (
                 "connect { enabled = false enable_mesh_gateway_wan_federation = true }",
                 "'connect.enable_mesh_gateway_wan_federation=true' requires 'connect.enabled=true'",
             ),
@@ -316,8 +352,23 @@ class RuleTests(ConfigurationTestCase):
             ([f"-node={'a' * 64}"], "due to it being too long"),
             (["-datacenter=a_b"], 'Datacenter : "a_b" will not be PKI X.509 compatible'),
             (["-hcl", "rpc { enable_streaming = true }"], "rpc.enable_streaming = true has no effect"),
+            (["-server", "-hcl", "rpc { enable_streaming = false }"], "use_streaming_backend = true requires"),
+            (["-server", "-hcl", "auto_encrypt { allow_tls = true }"], "auto_encrypt.allow_tls is on and"),
+            (["-hcl", 'auto_encrypt { ip_san = ["x"] }'], 'Cannot parse ip "x" from AutoEncrypt.IPSAN'),
+            (["-hcl", "audit { enabled = true }"], '"audit" is a Consul Enterprise configuration'),
+            (["-hcl", 'audit { sink "a" { name = "b" } }'], "config key audit.sink[].name is deprecated"),
         ):
             self.assertTrue(any(words in warning for warning in self.load(*arguments).warnings), words)
+
+    def test_noHostName(self) -> None:
+        """A machine that does not know its name needs a node name."""
+
+        def fail() -> str:
+            raise OSError("no name")
+
+        nameless = dataclasses.replace(surroundings(), hostname=fail)
+        self.assertIn("node_name cannot be empty", self.refused(surroundings=nameless))
+        self.assertEqual(self.load("-node=a", surroundings=nameless).node_name, "a")
 
     def test_start(self) -> None:
         """What only a starting agent refuses."""
@@ -392,8 +443,44 @@ class RuleTests(ConfigurationTestCase):
                 'kind = "connect-proxy" port = 1 proxy { destination_service_name = "d" expose { paths { } } }',
                 "expose.paths: empty path exposed",
             ),
+            ('kind = "connect-proxy" port = 1 proxy { destination_service_name = "*" }', "must not be a wildcard"),
+            (
+                'kind = "connect-proxy" port = 1 connect { native = true } proxy { destination_service_name = "d" }',
+                "A Proxy cannot also be Connect Native",
+            ),
+            (
+                'kind = "api-gateway" connect { sidecar_service { } }',
+                "A api-gateway cannot have a sidecar service defined",
+            ),
         ):
             self.assertRefused(f'service {{ name = "s" {service} }}', words)
+        proxy = 'kind = "connect-proxy" port = 1 proxy { destination_service_name = "d"'
+        for part, words in (
+            ('upstreams { destination_type = "x" }', 'unknown upstream destination type: "x"'),
+            ('upstreams { destination_name = "*" }', "upstream destination name cannot be a wildcard"),
+            (
+                'upstreams { destination_name = "a" destination_peer = "b" datacenter = "c" }',
+                "both destination peer and",
+            ),
+            (
+                'upstreams { destination_name = "a" }',
+                "local bind port or local socket path must be defined and nonzero",
+            ),
+            (
+                'upstreams { destination_name = "a" local_bind_port = 1 local_bind_socket_path = "/x" }',
+                "only one of upstream local bind port or local socket path",
+            ),
+            ('expose { paths { path = "/a" listener_port = 70000 } }', "expose.paths: invalid listener port: 70000"),
+            (
+                'expose { paths { path = "/a" listener_port = 1 protocol = "x" } }',
+                "protocol 'x' not supported for path: /a",
+            ),
+            (
+                'expose { paths { path = "/a" listener_port = 1 } paths { path = "/b" listener_port = 1 } }',
+                "expose.paths: duplicate listener ports exposed",
+            ),
+        ):
+            self.assertRefused(f'service {{ name = "s" {proxy} {part} }} }}', words)
         self.load(hcl='service { name = "g" kind = "mesh-gateway" port = 1 meta { consul-wan-federation = "1" } }')
 
 

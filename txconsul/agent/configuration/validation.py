@@ -144,11 +144,9 @@ def _data_dir(configuration: Configuration, values: Values) -> None:
     if configuration.dev_mode:
         return
     path = configuration.data_dir
-    try:
-        is_directory = os.path.isdir(path) or not os.path.lexists(path)
-    except ValueError as error:
-        raise values.refusal(f"Error getting info on data_dir: {error}", "data_dir") from None
-    if not is_directory:
+    if "\0" in path:
+        raise values.refusal(f"data_dir {quoted(path)} is no path", "data_dir")
+    if os.path.lexists(path) and not os.path.isdir(path):
         raise values.refusal(f"data_dir {quoted(path)} is not a directory", "data_dir")
 
 
