@@ -1,0 +1,1 @@
+The HTTP API answers a key in a few microseconds of CPU time: its own descriptors on Twisted's reactor, one `recv` and one `send` a turn; a blocking query is woken by what it asked for and by nothing else.

@@ -1,0 +1,1 @@
+`twist txconsul --server --dc dc1` runs one durable server that elects itself: Consul's key-value store, sessions, locks, transactions and snapshots over HTTP, with everything acknowledged still there after the plug was pulled.
