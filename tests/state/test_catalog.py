@@ -267,9 +267,11 @@ class VirtualAddressTests(SynchronousTestCase):
 
     def test_meshNames(self) -> None:
         """The names that can be reached in the mesh are kept while there is an instance for them."""
-        kinds = self.it.store.tables.kinds.rows
+        listed = self.it.store.tables.services_by_kind_and_name
         self.it.register("n1", service=proxy("web"))
-        self.assertIn(("connect-enabled", "web"), kinds)
-        self.it.deregister("n1", service_id="proxy")
-        self.assertEqual(kinds, {})
-        self.assertEqual(self.it.store.tables.index("kind_service_names.connect-enabled"), 3)
+        self.assertIn(("connect-enabled", "web"), listed)
+        self.it.register("n1", service=NodeService(id="proxy", service="web-proxy"))
+        self.assertEqual([*listed.names()], [("typical", "web-proxy")])
+        indexes = self.it.store.tables.indexes.rows
+        kinds = ("connect-enabled", "connect-proxy", "typical")
+        self.assertEqual([indexes["kind_service_names." + kind] for kind in kinds], [3, 3, 3])

@@ -12,7 +12,8 @@ from zope.interface import implementer
 from txconsul.interfaces import IStateMachine
 from txconsul.records.command import IGNORABLE
 from txconsul.state.commands import apply, decode_command
-from txconsul.state.snapshot import freeze, load
+from txconsul.state.restoring import load
+from txconsul.state.snapshot import freeze
 from txconsul.state.store import Store
 
 __all__ = ["StateMachine"]

@@ -12,6 +12,8 @@ Departures, until the service mesh comes: gateways are not linked to services, a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from txconsul.codec.goquote import quote
@@ -21,10 +23,10 @@ from txconsul.records.health import CRITICAL, SERF_HEALTH, HealthCheck
 from txconsul.records.service import NodeService, ServiceAddress, Weights
 from txconsul.state.metadata import check_service_metadata
 from txconsul.state.sessions import Sessions
-from txconsul.state.tables import PEER, Tables, mesh_name
+from txconsul.state.tables import PEER, Pair, Tables, kinds_and_names, mesh_name
 from txconsul.state.virtual_ips import TAG, VirtualIPs
 
-__all__ = ["NODE_EXTINCTION", "SERVICE_EXTINCTION", "Registrations", "node_index", "service_index"]
+__all__ = ["NODE_EXTINCTION", "SERVICE_EXTINCTION", "Registrations", "kind_indexes", "node_index", "service_index"]
 
 _NODES = ("nodes", PEER + "nodes")
 _SERVICES = ("services", PEER + "services")
@@ -37,9 +39,6 @@ NODE_EXTINCTION = PEER + "node_last_extinction"
 _WEIGHT_MAX = 65535
 #: The weights of a service that has none, or impossible ones.
 _EVEN = Weights(passing=1, warning=1)
-
-#: The kind, in the list of names by kind, of services that can be reached in the mesh.
-_MESH_KIND = "connect-enabled"
 
 _MISSING_NODE = "Missing node registration"
 _MISSING_SERVICE = "Missing service registration"
@@ -67,11 +66,8 @@ def node_index(name: str) -> str:
     return f"{PEER}node.{name.lower()}"
 
 
-def _kind_names(kind: str) -> str:
-    return "kind_service_names." + (kind or "typical")
-
-
-def _kind_indexes(kind: str) -> tuple[str, str]:
+def kind_indexes(kind: str) -> tuple[str, str]:
+    """The entries of the index table that stand for the services of one kind."""
     name = "service_kind." + (kind or "typical")
     return name, PEER + name
 
@@ -85,11 +81,10 @@ class Registrations:
         self._virtual_ips = virtual_ips
         sessions.registrations = self
 
-    def register(self, index: int, request: RegisterRequest, *, restoring: bool = False) -> None:
+    def register(self, index: int, request: RegisterRequest) -> None:
         """
         Register a node and, with it, a service and checks.
 
-        @param restoring: the request is a record of a snapshot; its indexes stand.
         @raise InvalidRequest: the node's name or id clashes with another node's, or a check is of another node or of
             a service that is not registered. Roll back: parts may have been written.
         """
@@ -109,34 +104,31 @@ class Registrations:
                 meta=request.node_meta,
                 peer_name=request.peer_name,
                 locality=request.locality,
-                create_index=request.create_index if restoring else 0,
-                modify_index=request.modify_index if restoring else 0,
             )
             try:
-                self.ensure_node(index, node, preserve=restoring)
+                self.ensure_node(index, node)
             except InvalidRequest as error:
                 raise InvalidRequest(f"failed inserting node: {error}") from None
         if service is not None:
             try:
-                self.ensure_service(index, request.node, service, preserve=restoring)
+                self.ensure_service(index, request.node, service)
             except InvalidRequest as error:
                 raise InvalidRequest(f"failed inserting service: {error}") from None
         for check in checks:
             if check.node.lower() != key:
                 raise InvalidRequest(f"check node {quote(check.node)} does not match node {quote(request.node)}")
             try:
-                self.ensure_check(index, check, preserve=restoring)
+                self.ensure_check(index, check)
             except InvalidRequest as error:
                 raise InvalidRequest(f"failed inserting check on node {quote(check.node)}: {error}") from None
 
     # ---- nodes ----
 
-    def ensure_node(self, index: int, node: Node, *, preserve: bool = False) -> None:
+    def ensure_node(self, index: int, node: Node) -> None:
         """
         Insert or update a node. With an id that another name has, the node is renamed: what it had under the old name
         goes.
 
-        @param preserve: keep the indexes that the record brings, where it brings any.
         @raise InvalidRequest: the name belongs to a living node with another id.
         """
         tables = self._tables
@@ -158,7 +150,7 @@ class Registrations:
             if _same_node(node, present):
                 return
             node = replace(node, modify_index=index)
-        elif not preserve or node.create_index == 0:
+        else:
             node = replace(node, create_index=index, modify_index=index)
         tables.nodes.put(node.node.lower(), node)
         tables.raise_index(node.modify_index, *_NODES, node_index(node.node))
@@ -221,7 +213,7 @@ class Registrations:
 
     # ---- services ----
 
-    def ensure_service(self, index: int, node: str, service: NodeService, *, preserve: bool = False) -> None:
+    def ensure_service(self, index: int, node: str, service: NodeService) -> None:
         """
         Insert or update a service on a node.
 
@@ -233,49 +225,37 @@ class Registrations:
             check_service_metadata(service.kind, service.meta)
         except InvalidRequest as error:
             raise InvalidRequest(f"Invalid Service Meta for node {node} and serviceID {service.id}: {error}") from None
-        self._name_of_kind(index, service.kind, service.service)
         service = self._in_mesh(index, service)
         if key[0] not in tables.nodes.rows:
             raise InvalidRequest(_MISSING_NODE)
         present = tables.services.rows.get(key)
         service = replace(service, weights=_usable(service.weights), locally_registered_as_sidecar=False)
-        if present is not None:
-            if _same_service(service, present):
-                return
-            service = replace(service, create_index=present.create_index)
-        if not preserve:
-            service = replace(
-                service, modify_index=index, create_index=index if present is None else present.create_index
-            )
+        if present is not None and _same_service(service, present):
+            return
+        created = index if present is None else present.create_index
+        service = replace(service, create_index=created, modify_index=index)
+        listed = tables.services_by_kind_and_name
+        new = [name for name in kinds_and_names(service) if name not in listed]
         tables.services.put(key, service)
+        gone = [name for name in kinds_and_names(present) if name not in listed] if present is not None else []
+        self._raise_kinds(index, new + gone)
         tables.raise_index(
             service.modify_index,
             *_SERVICES,
             service_index(service.service),
-            *_kind_indexes(service.kind),
+            *kind_indexes(service.kind),
             *_NODES,
             node_index(node),
         )
 
-    def _name_of_kind(self, index: int, kind: str, name: str) -> None:
-        tables = self._tables
-        if (kind, name.lower()) not in tables.kinds.rows:
-            tables.kinds.put((kind, name.lower()), name)
-            tables.raise_index(index, _kind_names(kind))
-
-    def _no_name_of_kind(self, index: int, kind: str, name: str) -> None:
-        tables = self._tables
-        if (kind, name.lower()) in tables.kinds.rows:
-            tables.kinds.remove((kind, name.lower()))
-        tables.raise_index(index, _kind_names(kind))
+    def _raise_kinds(self, index: int, kinds: Iterable[Pair]) -> None:
+        """Names that appeared in, or went from, the lists of names by kind."""
+        self._tables.raise_index(index, *["kind_service_names." + kind for kind, _ in kinds])
 
     def _in_mesh(self, index: int, service: NodeService) -> NodeService:
         """An instance of the mesh shows the virtual address of the service that it makes reachable."""
         name = mesh_name(service)
-        if not name:
-            return service
-        self._name_of_kind(index, _MESH_KIND, name)
-        if not self._virtual_ips.enabled:
+        if not name or not self._virtual_ips.enabled:
             return service
         try:
             ip = self._virtual_ips.assign(index, name, service.peer_name)
@@ -302,15 +282,14 @@ class Registrations:
         for pair in tables.checks_by_instance.keys(key):
             self.delete_check(index, *pair)
         tables.services.remove(key)
-        tables.raise_index(index, *_CHECKS, *_SERVICES, *_kind_indexes(service.kind), *_NODES, node_index(node))
+        tables.raise_index(index, *_CHECKS, *_SERVICES, *kind_indexes(service.kind), *_NODES, node_index(node))
         name = service.service.lower()
         if name in tables.services_by_name:
             tables.raise_index(index, service_index(name))
         else:
             self._extinct(index, service)
-        reachable = mesh_name(service)
-        if reachable is not None and reachable.lower() not in tables.services_by_mesh_name:
-            self._no_name_of_kind(index, _MESH_KIND, reachable)
+        listed = tables.services_by_kind_and_name
+        self._raise_kinds(index, [name for name in kinds_and_names(service) if name not in listed])
 
     def _extinct(self, index: int, service: NodeService) -> None:
         """The last instance of a service went."""
@@ -321,7 +300,6 @@ class Registrations:
             tables.indexes.remove(own)
         tables.raise_index(index, SERVICE_EXTINCTION)
         self._virtual_ips.release(index, service.service, service.peer_name)
-        self._no_name_of_kind(index, service.kind, name)
 
     def delete_service_cas(self, index: int, compared: int, node: str, id: str) -> bool:
         """Delete a service if its index is C{compared}. @return: whether it was."""
@@ -336,7 +314,7 @@ class Registrations:
         tables = self._tables
         for key in tables.services_by_node.keys(node.lower()):
             service = tables.services.rows[key]
-            tables.raise_index(index, service_index(service.service), *_kind_indexes(service.kind))
+            tables.raise_index(index, service_index(service.service), *kind_indexes(service.kind))
 
     # ---- checks ----
 
@@ -344,7 +322,7 @@ class Registrations:
         """
         Insert or update a check. If it is critical, the sessions that depend on it end.
 
-        @param preserve: keep the modify index that stands, or that the record brings.
+        @param preserve: keep the modify index that stands (a check that follows its session).
         @raise InvalidRequest: there is no such node, or no such service on it.
         """
         tables = self._tables
@@ -372,7 +350,7 @@ class Registrations:
             if service is None:
                 self._raise_services_of(index, check.node)
             else:
-                tables.raise_index(index, service_index(service.service), *_kind_indexes(service.kind))
+                tables.raise_index(index, service_index(service.service), *kind_indexes(service.kind))
         if check.status == CRITICAL:
             for session in self._sessions.of_check(*key):
                 self._sessions.destroy(index, session.id)
@@ -402,7 +380,7 @@ class Registrations:
             tables.raise_index(index, service_index(check.service_name))
             service = tables.services.rows.get((key[0], check.service_id.lower()))
             if service is not None:
-                tables.raise_index(index, *_kind_indexes(service.kind))
+                tables.raise_index(index, *kind_indexes(service.kind))
         else:
             self._raise_services_of(index, check.node)
             tables.raise_index(index, *_SERVICES)

@@ -1,9 +1,9 @@
 """
-The state as Consul's stream of snapshot records, and back.
+The state as Consul's stream of snapshot records.
 
 A header, then for each record its type byte and one msgpack value; type bytes are below 128, so the whole is simply a
 sequence of msgpack values. Freezing copies the tables' dicts (their rows never change) and writes at leisure while the
-live store goes on; restoring fills a second store, a slice at a time.
+live store goes on. The way back is L{txconsul.state.restoring}.
 
 What this program does not understand yet but may meet in a snapshot (tokens, config entries, ...) is kept as it came
 and written back.
@@ -14,12 +14,11 @@ Source: the wire documents, Raft, section 3.1.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgpack
 
-from txconsul.codec.gomsgpack import BadMessage, from_wire, stream, to_wire
-from txconsul.errors import Corrupt, InvalidRequest
+from txconsul.codec.gomsgpack import to_wire
 from txconsul.records.autopilot import AutopilotConfig, SystemMetadataEntry
 from txconsul.records.base import Record
 from txconsul.records.catalog import Node, RegisterRequest
@@ -31,7 +30,7 @@ from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
 from txconsul.state.ordered import OrderedKeys
 from txconsul.state.store import Store
 
-__all__ = ["ORDER", "freeze", "load"]
+__all__ = ["KEPT", "ORDER", "freeze"]
 
 #: In this order Consul writes its records, each kind after what it refers to.
 ORDER = (
@@ -50,10 +49,8 @@ ORDER = (
 PIECE_BYTES = 128 * 1024
 #: ... or this many records, whichever comes first: about 1 ms of work, so that heartbeats are not kept waiting.
 PIECE_RECORDS = 500
-#: A restore's step ends after this many records.
-STEP_RECORDS = 500
 
-#: Types that are read and written below; all others of L{ORDER} are kept as they are.
+#: Types that are understood; all others of L{ORDER} are kept as they come.
 _UNDERSTOOD = frozenset(
     {
         Command.SERVICE_VIRTUAL_IP,
@@ -68,9 +65,7 @@ _UNDERSTOOD = frozenset(
         Command.INDEX,
     }
 )
-_KEPT = frozenset(ORDER) - _UNDERSTOOD
-
-_NOTHING = object()
+KEPT = frozenset(ORDER) - _UNDERSTOOD
 
 
 # ---- writing ----
@@ -197,116 +192,3 @@ def _registration(node: Node, **parts: Any) -> RegisterRequest:
         modify_index=node.modify_index,
         **parts,
     )
-
-
-# ---- reading ----
-
-
-def load(store: Store, source: BinaryIO) -> Iterator[float]:
-    """
-    Fill an empty store.
-
-    @param source: the stream; where it can tell its length, the share done can be told.
-    @return: steps, each a bounded part of the work; they yield the share done.
-    @raise Corrupt: (from a step) the stream is malformed, ends early, or holds a record of an unknown type.
-    """
-    total = _length(source)
-    values = stream(source.read)
-    header = next(values, None)
-    if type(header) is not dict or type(header.get(b"LastIndex")) is not int:
-        raise Corrupt("a snapshot begins with a header that names its last index")
-    readers = _readers(store, header[b"LastIndex"])
-    count = 0
-    for type_ in values:
-        read = readers.get(type_) if type(type_) is int else None
-        if read is None:
-            raise Corrupt(f"a snapshot record of the unknown type {type_!r:.40}")
-        value = next(values, _NOTHING)
-        if value is _NOTHING:
-            raise BadMessage("the stream ends after a record's type")
-        try:
-            read(value)
-        except InvalidRequest as error:
-            raise Corrupt(f"a snapshot record of type {type_} does not fit: {error}") from None
-        count += 1
-        if count == STEP_RECORDS:
-            count = 0
-            # the order and the indexes, built at the end, are the last twentieth
-            yield 0.95 * source.tell() / total if total else 0.0
-    tables = store.tables
-    for table in (tables.kv, tables.tombstones):
-        for _ in table.reindex():
-            yield 0.95
-    tables.journal.clear()
-
-
-def _length(source: BinaryIO) -> int:
-    if not source.seekable():
-        return 0
-    here = source.tell()
-    total = source.seek(0, 2)
-    source.seek(here)
-    return total
-
-
-def _readers(store: Store, last: int) -> dict[int, Callable[[Any], object]]:
-    """Type -> what takes a value of it."""
-    tables = store.tables
-    readers: dict[int, Callable[[Any], object]] = {int(type_): _keep(tables.kept, int(type_)) for type_ in _KEPT}
-    entry, kv, indexes, stones = from_wire(DirEntry), tables.kv.rows, tables.indexes, tables.tombstones.rows
-    registration, coordinate, session = from_wire(RegisterRequest), from_wire(Coordinate), from_wire(Session)
-    autopilot, fact = from_wire(AutopilotConfig), from_wire(SystemMetadataEntry)
-    virtual_ip, free_virtual_ip = from_wire(ServiceVirtualIP), from_wire(FreeVirtualIP)
-
-    def read_entry(value: Any) -> None:
-        record = entry(value)
-        kv[record.key] = record
-
-    def read_tombstone(value: Any) -> None:
-        record = entry(value)
-        stones[record.key] = record.modify_index
-
-    def read_coordinates(value: Any) -> None:
-        if type(value) is not list:
-            raise BadMessage("expected a list of coordinates")
-        store.coordinates.update(last, [coordinate(one) for one in value], restoring=True)
-
-    def read_session(value: Any) -> None:
-        record = session(value)
-        tables.sessions.put(record.id.lower(), record)
-
-    def read_fact(value: Any) -> None:
-        record = fact(value)
-        tables.metadata.put(record.key, record)
-
-    def read_virtual_ip(value: Any) -> None:
-        record = virtual_ip(value)
-        tables.virtual_ips.put((record.service.peer.lower(), record.service.service_name.name.lower()), record)
-        tables.raise_index(record.modify_index, "service-virtual-ips")
-
-    def read_free_virtual_ip(value: Any) -> None:
-        record = free_virtual_ip(value)
-        tables.free_virtual_ips.put(record.is_counter, record)
-
-    def read_index(value: Any) -> None:
-        if type(value) is not dict or type(value.get(b"Key")) is not bytes or type(value.get(b"Value")) is not int:
-            raise BadMessage("expected an entry of the index table")
-        indexes.put(value[b"Key"].decode("utf-8", "surrogateescape").lower(), value[b"Value"])
-
-    readers |= {
-        int(Command.SERVICE_VIRTUAL_IP): read_virtual_ip,
-        int(Command.FREE_VIRTUAL_IP): read_free_virtual_ip,
-        int(Command.REGISTER): lambda v: store.registrations.register(last, registration(v), restoring=True),
-        int(Command.COORDINATE_BATCH_UPDATE): read_coordinates,
-        int(Command.SESSION): read_session,
-        int(Command.KVS): read_entry,
-        int(Command.TOMBSTONE): read_tombstone,
-        int(Command.AUTOPILOT): lambda value: tables.autopilot.put("", autopilot(value)),
-        int(Command.SYSTEM_METADATA): read_fact,
-        int(Command.INDEX): read_index,
-    }
-    return readers
-
-
-def _keep(kept: dict[int, list[Any]], type_: int) -> Callable[[Any], object]:
-    return lambda value: kept.setdefault(type_, []).append(value)

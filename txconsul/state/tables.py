@@ -21,7 +21,7 @@ from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
 from txconsul.state.table import Index, Journal, Table
 from txconsul.state.watches import Key
 
-__all__ = ["PEER", "Pair", "Tables", "mesh_name", "session_check_ids"]
+__all__ = ["PEER", "Pair", "Tables", "kinds_and_names", "mesh_name", "session_check_ids"]
 
 #: Consul keeps the catalog's indexes by the peer that a row came from; C{~} is this cluster itself.
 PEER = "peer.~:"
@@ -65,14 +65,19 @@ class Tables:
         self.services_by_name: Index[Pair, NodeService] = Index(lambda key, service: (service.service.lower(),))
         #: Proxies by the service they stand before, and services that speak the mesh's protocol themselves.
         self.services_by_mesh_name: Index[Pair, NodeService] = Index(_mesh_names)
+        #: By C{(kind, name)}; what can be reached in the mesh also by C{("connect-enabled", name)}.
+        self.services_by_kind_and_name: Index[Pair, NodeService] = Index(lambda key, service: kinds_and_names(service))
         self.services: Table[Pair, NodeService] = Table(
             "services",
             journal,
-            indexes=(self.services_by_node, self.services_by_name, self.services_by_mesh_name),
+            indexes=(
+                self.services_by_node,
+                self.services_by_name,
+                self.services_by_mesh_name,
+                self.services_by_kind_and_name,
+            ),
             touches=_service_touched,
         )
-        #: Kind and name, in lower case, of every service that has an instance -> the name as it was given first.
-        self.kinds: Table[Pair, str] = Table("kind-service-names", journal)
         self.checks_by_node: Index[Pair, HealthCheck] = Index(lambda key, check: (key[0],))
         #: By C{(node, service id)}; the checks of the node itself have an empty service id.
         self.checks_by_instance: Index[Pair, HealthCheck] = Index(lambda key, c: ((key[0], c.service_id.lower()),))
@@ -192,6 +197,13 @@ def mesh_name(service: NodeService) -> str | None:
     if service.kind == "connect-proxy":
         return service.proxy.destination_service_name
     return service.service if service.connect.native else None
+
+
+def kinds_and_names(service: NodeService) -> tuple[Pair, ...]:
+    """Kind and name, in lower case, under which an instance is listed."""
+    own = (service.kind or "typical", service.service.lower())
+    reachable = mesh_name(service)
+    return (own,) if reachable is None else (own, ("connect-enabled", reachable.lower()))
 
 
 def _mesh_names(key: Pair, service: NodeService) -> tuple[str, ...]:
