@@ -219,6 +219,7 @@ class Agent(MultiService):
     async def _stop(self) -> None:
         for port in self._ports:
             await port.stopListening()
+        self.server.door.close()
         for factory in self._factories:
             await factory.stop(STOP_SECONDS)
         await super().stopService()

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -67,7 +68,7 @@ def assemble(configuration: Configuration, reactor: Any, stop: Callable[[], obje
         stores = volatile(reactor, configuration.node_id or str(uuid.uuid4()))
 
     def failed(reason: Failure) -> None:
-        if isinstance(reason.value, TxconsulError | OSError):
+        if isinstance(reason.value, TxconsulError | OSError | CannotListenError):
             _log.critical("The agent cannot go on: {error}", error=reason.getErrorMessage())
         else:
             _log.failure("The agent cannot go on", failure=reason)

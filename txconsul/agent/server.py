@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -225,5 +225,6 @@ class Server(MultiService, Observer):
             self.site.me = self.site.me._replace(leader_known=False)
 
     def consensus_failed(self, reason: Failure) -> None:
-        """The server cannot go on."""
-        self._failed(reason)
+        """The server cannot go on; or it was stopped before it began."""
+        if not (reason.check(CancelledError) and not self.running):
+            self._failed(reason)

@@ -42,7 +42,7 @@ class Blocked:
     One read that waits. C{done} fires with an L{Answer}; cancelling it frees everything.
 
     Woken, it reads again: an answer whose index has passed C{min_query_index} is given; otherwise it parks again. When
-    time is up, or the whole state was replaced, the answer of that moment is given.
+    time is up, the server stops, or the whole state was replaced, the answer of that moment is given.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class Blocked:
 
     def _touched(self) -> None:
         self._handle = None
-        if self._site.store.tables is not self._tables:
+        if self._site.closing or self._site.store.tables is not self._tables:
             self._finish()
             return
         if self._request.options.require_consistent:
@@ -101,7 +101,7 @@ class Blocked:
             if self._absent:
                 self._min_index = max(self._min_index, index)
             self._absent = True
-        if index > self._min_index:
+        if index > self._min_index or self._site.closing:
             self._give(index, value)
         else:
             self._park()

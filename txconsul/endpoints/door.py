@@ -64,6 +64,11 @@ class Door:
         for one in waiting:
             one.callback(None)
 
+    def close(self) -> None:
+        """The server stops: reads that wait get the answer of this moment, and none waits any more."""
+        self.site.closing = True
+        self.site.store.watches.wake_all()
+
     # ---- placing ----
 
     def _place(self, endpoint: Read | Write | ServerMethod, request: Any, context: Context, until: float | None) -> Any:
@@ -119,7 +124,7 @@ class Door:
     def _evaluate(self, endpoint: Read, request: Any, authorizer: Authorizer) -> Any:
         site = self.site
         index, value = endpoint.function(site.store, request, authorizer)
-        if 0 < request.options.min_query_index >= index:
+        if 0 < request.options.min_query_index >= index and not site.closing:
             absent = endpoint.absent is not None and endpoint.absent(value)
             return Blocked(site, endpoint, request, authorizer, absent).done
         return site.answer(index, value)

@@ -102,6 +102,7 @@ class Site:
     One server, seen from the door.
 
     @ivar me: replaced whenever what it says changes.
+    @ivar closing: the server stops, so that no read may wait.
     @ivar default_query_time: seconds that a blocking query waits if it does not say.
     @ivar max_query_time: seconds that it waits at most.
     @ivar node_name: the name of the node with a server's id, where it is known.
@@ -125,6 +126,7 @@ class Site:
         snapshots: SnapshotDesk,
     ) -> None:
         self.me = me
+        self.closing = False
         self.store = store
         self.consensus = consensus
         self.clock = clock

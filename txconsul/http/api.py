@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -160,7 +160,9 @@ class API:
         head = NO_META if call is not None and call.action.meta_on_error else b""
         return failure(self.settings, error, head)
 
-    def _failed(self, reason: Failure, call: Call, request: Request) -> Response:
+    def _failed(self, reason: Failure, call: Call, request: Request) -> Response | Failure:
+        if isinstance(reason.value, CancelledError):
+            return reason  # the client has gone, and its connection knows
         if isinstance(reason.value, TxconsulError):
             return self._refuse(reason.value, call, request)
         return self._broken(reason, request)

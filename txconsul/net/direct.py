@@ -203,7 +203,7 @@ class DirectNetwork:
             return self._opened(listener, named, factory, path)
         except OSError as error:
             listener.close()
-            raise CannotListenError(None, path, error) from error  # type: ignore[no-untyped-call]
+            raise CannotListenError("unix", path, error) from error  # type: ignore[no-untyped-call]
 
     def _opened(self, listener: socket.socket, named: dict[str, str], factory: Any, unlink: str = "") -> DirectPort:
         listener.setblocking(False)
