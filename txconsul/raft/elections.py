@@ -125,14 +125,15 @@ class Elections(ServerState):
 
     def _listens_to(self, sender: str, transfer: bool, now: float) -> bool:
         """Whether somebody who wants votes is heard at all."""
-        if not self.members.is_empty() and sender not in self.members:
+        if not self.members.is_empty() and sender not in self.members and not self.members.may_stand(sender):
             return False
         if transfer:
             return True
         return (sender == self.leader or not self._hears_leader(now)) and now >= self._abstain_until
 
     def _may_be_voted_for(self, sender: str) -> bool:
-        return self.members.is_empty() or self.members.is_voter(sender)
+        """A voter; or one that was until a change which is not committed, and may be needed to bring that through."""
+        return self.members.is_empty() or self.members.may_stand(sender)
 
     def _candidate_is_ahead(self, index: int, term: int) -> bool:
         """Whether a log that ends there has everything this one has committed (Raft 5.4.1)."""

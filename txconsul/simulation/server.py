@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from txconsul.codec.gotime import pack_time
 from txconsul.consensus import Consensus, Observer
 from txconsul.driver import Slices
-from txconsul.errors import DiskFailed, LeadershipLost, TxconsulError
+from txconsul.errors import DiskFailed, DiskFull, LeadershipLost, TxconsulError
 from txconsul.raft.messages import PreVoteReply, RequestVote, Role, VoteReply
 from txconsul.raft.timing import Timing
 from txconsul.records.raft import Configuration, Entry, EntryType
@@ -180,7 +180,7 @@ class SimulatedServer(Observer):
     def _ended(self, failure: Failure) -> None:
         if failure.check(Broken):
             self._world.broken(failure.value)
-        elif failure.check(Crash, DiskFailed, LeadershipLost):
+        elif failure.check(Crash, DiskFailed, DiskFull, LeadershipLost):
             self.crash()
             self._world.restart_later(self)
         else:
