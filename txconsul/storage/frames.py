@@ -54,6 +54,8 @@ _SEGMENT = Struct("<8sIQ8sQQ")
 #: magic, entries, bytes that follow, kind of cut, index of the cut, number, first index, term (0: they differ),
 #: CRC of what follows.
 _BATCH = Struct("<4sIIIQQQQI")
+#: The same, with its own CRC.
+_BATCH_WHOLE = Struct("<4sIIIQQQQII")
 _CRC = Struct("<I")
 _PLACE = Struct("<8sQ")
 BATCH_HEADER_BYTES = _BATCH.size + _CRC.size
@@ -214,7 +216,7 @@ def frame_bytes(entry: Entry) -> int:
     return size
 
 
-def _header_crc(head: bytes, salt: bytes, offset: int) -> int:
+def _header_crc(head: bytes | memoryview, salt: bytes, offset: int) -> int:
     return crc32(head, crc32(_PLACE.pack(salt, offset)))
 
 
@@ -240,10 +242,10 @@ def decode_batch_header(data: bytes | memoryview, at: int, salt: bytes, offset: 
     """
     if len(data) - at < BATCH_HEADER_BYTES:
         raise Damaged("cut short")
-    magic, count, size, kind, cut_index, number, first, term, payload_crc = _BATCH.unpack_from(data, at)
+    magic, count, size, kind, cut_index, number, first, term, payload_crc, crc = _BATCH_WHOLE.unpack_from(data, at)
     if magic != BATCH_MAGIC:
         raise Damaged("no batch")
-    if _header_crc(bytes(data[at : at + _BATCH.size]), salt, offset) != _CRC.unpack_from(data, at + _BATCH.size)[0]:
+    if _header_crc(data[at : at + _BATCH.size], salt, offset) != crc:
         raise Damaged("wrong checksum of a batch header")
     if kind > 2 or size < 4 * count:
         raise Damaged("impossible batch header")
@@ -266,9 +268,16 @@ def decode_batch(data: bytes | memoryview, at: int, salt: bytes, offset: int) ->
         raise Damaged("cut short")
     if crc32(data[begin:end]) != header.payload_crc:
         raise Damaged("wrong checksum of a batch")
-    lengths = unpack_from(f"<{header.entries}I", data, begin)
-    offsets = list(accumulate(lengths, initial=offset + BATCH_HEADER_BYTES + 4 * header.entries))
-    if offsets.pop() != header.end or (lengths and min(lengths) < _FRAME_BYTES):
+    count = header.entries
+    place = offset + BATCH_HEADER_BYTES + 4 * count
+    if count == 1:  # a server with one writer has millions of these to read
+        offsets, shortest = [place], _CRC.unpack_from(data, begin)[0]
+        place += shortest
+    else:
+        lengths = unpack_from(f"<{count}I", data, begin)
+        offsets = list(accumulate(lengths, initial=place))
+        place, shortest = offsets.pop(), min(lengths, default=_FRAME_BYTES)
+    if place != header.end or shortest < _FRAME_BYTES:
         raise Damaged("the frames do not fill the batch")
     terms = None
     if header.entries and not header.term:
