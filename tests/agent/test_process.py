@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from txconsul.agent.facts import AgentFacts
-from txconsul.agent.logs import LEVELS, observer
+from txconsul.agent.logs import LEVELS, observer, open_file
 from txconsul.agent.process import PidFile, monotonic, notify
 from txconsul.errors import DiskFull
 
@@ -61,6 +61,38 @@ class LogTests(SynchronousTestCase):
         out = io.StringIO()
         Logger("txconsul.x", observer=observer(out, level="info", json=False)).failure("no", Failure(KeyError("k")))
         self.assertIn("Traceback", out.getvalue())
+
+
+class RotationTests(SynchronousTestCase):
+    """Log files that begin anew."""
+
+    def lines(self, **rotation: float) -> list[str]:
+        """The files after three lines, half a minute after each other."""
+        directory = Path(self.mktemp())
+        directory.mkdir(parents=True)
+        given: dict[str, Any] = {"rotate_bytes": 0, "rotate_files": 0, "rotate_seconds": 0.0, **rotation}
+        file: Any = open_file(str(directory / "log"), **given)
+        now = [0.0]
+        file.clock = lambda: now[0]
+        file._since = 0.0
+        for number in range(3):
+            file.write(f"{number}\n")
+            now[0] += 30
+        file.close()
+        return sorted(one.read_text() for one in directory.iterdir())
+
+    def test_never(self) -> None:
+        """Without limits there is one file."""
+        self.assertEqual(self.lines(), ["0\n1\n2\n"])
+
+    def test_bySize(self) -> None:
+        """By its size, and not more files than wanted."""
+        self.assertEqual(self.lines(rotate_bytes=2), ["0\n", "1\n", "2\n"])
+        self.assertEqual(self.lines(rotate_bytes=2, rotate_files=1), ["1\n", "2\n"])
+
+    def test_byAge(self) -> None:
+        """By its age."""
+        self.assertEqual(self.lines(rotate_seconds=60), ["0\n1\n", "2\n"])
 
 
 class NotifyTests(SynchronousTestCase):

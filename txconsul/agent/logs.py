@@ -7,6 +7,8 @@ Source: Consul's documentation of C{log_level}, C{log_json}, C{log_file} and its
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -116,14 +118,32 @@ def observer(out: TextIO, *, level: str, json: bool) -> ILogObserver:
     return FilteringLogObserver(lines, [LogLevelFilterPredicate(defaultLogLevel=LEVELS[level.lower()])])
 
 
-def open_file(path: str, *, rotate_bytes: int, rotate_files: int) -> TextIO:
+class _Rotated(LogFile):
+    """A log file that begins anew by its size and by its age."""
+
+    #: Seconds; infinite for never.
+    seconds_max = float("inf")
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+    _since = 0.0
+
+    def _openFile(self) -> None:
+        super()._openFile()
+        self._since = self.clock()
+
+    def shouldRotate(self) -> bool:
+        """Is it too large, or too old?"""
+        return bool(super().shouldRotate()) or self.clock() - self._since >= self.seconds_max
+
+
+def open_file(path: str, *, rotate_bytes: int, rotate_files: int, rotate_seconds: float) -> TextIO:
     """
-    A log file that begins anew when it has grown to C{rotate_bytes} (0 is never).
+    A log file that begins anew when it has grown to C{rotate_bytes}, or is C{rotate_seconds} old; 0 is never.
 
     @param rotate_files: how many old ones are kept; 0 is all.
     """
     kept = rotate_files if rotate_files > 0 else None
-    file: TextIO = LogFile.fromFullPath(path, rotateLength=rotate_bytes or None, maxRotatedFiles=kept)
+    file: TextIO = _Rotated.fromFullPath(path, rotateLength=rotate_bytes or None, maxRotatedFiles=kept)
+    file.seconds_max = rotate_seconds or float("inf")  # type: ignore[attr-defined]
     return file
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from txconsul.agent.configuration.effects import set_without_effect
 from txconsul.agent.configuration.errors import ConfigurationError
 from txconsul.agent.configuration.model import Configuration
 
@@ -17,7 +18,7 @@ __all__ = ["check"]
 
 def check(configuration: Configuration) -> Configuration:
     """
-    The same configuration, with a warning for each thing in it that has no effect.
+    The same configuration, with a warning that names what in it has no effect.
 
     @raise ConfigurationError: the agent would not be what the configuration asks for.
     """
@@ -33,12 +34,7 @@ def check(configuration: Configuration) -> Configuration:
             "bootstrap_expect: clusters of several servers are not in this release of txconsul; only 1 is possible"
         )
     told = []
-    if it.retry_join or it.retry_join_wan:
-        told.append("retry_join has no effect: gossip is not in this release of txconsul")
-    if it.encrypt:
-        told.append("encrypt has no effect: gossip is not in this release of txconsul")
-    if it.services or it.checks:
-        told.append("services and checks of the configuration have no effect in this release of txconsul")
-    if it.config_entries:
-        told.append("config_entries have no effect in this release of txconsul")
+    idle = set_without_effect(it.origins)
+    if idle:
+        told.append(f"without effect in this release of txconsul: {', '.join(idle)}")
     return msgspec.structs.replace(it, warnings=(*it.warnings, *told))

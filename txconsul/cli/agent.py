@@ -62,7 +62,12 @@ def run(
     log = configuration.log
     file = None
     if log.file:
-        file = open_file(log.file, rotate_bytes=log.rotate_bytes, rotate_files=log.rotate_max_files)
+        file = open_file(
+            log.file,
+            rotate_bytes=log.rotate_bytes,
+            rotate_files=log.rotate_max_files,
+            rotate_seconds=log.rotate_duration,
+        )
     begin(log.level, log.json, file)
     status = [0]
 

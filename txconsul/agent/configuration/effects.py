@@ -20,7 +20,7 @@ EFFECTIVE = frozenset(
     advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect client_addr data_dir
     datacenter default_query_time disable_http_unprintable_char_filter discovery_max_stale http_config.
     limits.http_max_conns_per_client limits.kv_max_value_size limits.txn_max_req_len log_file log_json log_level
-    log_rotate_bytes log_rotate_max_files max_query_time node_id node_meta node_name
+    log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id node_meta node_name
     performance.raft_multiplier performance.rpc_hold_timeout pid_file ports.http ports.https primary_datacenter
     raft_snapshot_interval raft_snapshot_threshold raft_trailing_logs server session_ttl_min tagged_addresses
     tls.defaults.ca_file tls.defaults.ca_path tls.defaults.cert_file tls.defaults.key_file
