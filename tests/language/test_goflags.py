@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -106,7 +108,15 @@ class ReadingTests(SynchronousTestCase):
             self.assertEqual(read("-count", text)["count"], value, text)
         self.assertEqual(read("-port=010")["port"], 10)
         self.assertEqual(read("-index=18446744073709551615")["index"], 2**64 - 1)
-        self.assertEqual(read("-share=1e3")["share"], 1000.0)
+        for text, share in (
+            ("1e3", 1000.0),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("1_0", 10.0),
+            ("0x1p4", 16.0),
+            ("-Inf", -math.inf),
+        ):
+            self.assertEqual(read("-share", text)["share"], share)
         self.assertEqual(read("-every=1m")["every"], 60 * 10**9)
 
 
@@ -136,6 +146,7 @@ class RefusalTests(SynchronousTestCase):
             ("-count=a", 'invalid value "a" for flag -count: parse error'),
             ("-count=9223372036854775808", 'invalid value "9223372036854775808" for flag -count: value out of range'),
             ("-index=-1", 'invalid value "-1" for flag -index: parse error'),
+            ("-share=1e999", 'invalid value "1e999" for flag -share: value out of range'),
             ("-share=half", 'invalid value "half" for flag -share: parse error'),
             ("-wait=5", 'invalid value "5" for flag -wait: parse error'),
             ("-port=x", 'invalid value "x" for flag -port: strconv.Atoi: parsing "x": invalid syntax'),

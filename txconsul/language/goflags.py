@@ -16,6 +16,7 @@ Source: the documentation of Go's package flag.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -73,7 +74,11 @@ _INTEGER = re.compile(r"[-+]?(0[xX](_?[0-9a-fA-F])+|0[bB](_?[01])+|0[oO]?(_?[0-7
 _DECIMAL = re.compile(r"[-+]?[0-9]+")
 #: More digits than any 64-bit number has in any base; Python's own conversion of long texts is quadratic.
 _DIGITS_MAX = 200
-_FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(inf|infinity|nan)", re.IGNORECASE)
+_DIGITS = r"[0-9](?:_?[0-9])*"
+_FLOAT = re.compile(
+    rf"[-+]?(?:(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][-+]?[0-9]+)?|inf|infinity|nan)", re.IGNORECASE
+)
+_HEXADECIMAL_FLOAT = re.compile(r"[-+]?0[xX][0-9a-fA-F]*\.?[0-9a-fA-F]*[pP][-+]?[0-9]+")
 
 
 def go_bool(text: str) -> bool:
@@ -160,9 +165,16 @@ def _unsigned(text: str) -> int:
 
 
 def _floating(text: str) -> float:
+    if len(text) > _DIGITS_MAX:
+        raise ValueError(text)
+    if _HEXADECIMAL_FLOAT.fullmatch(text):
+        return float.fromhex(text)
     if not _FLOAT.fullmatch(text):
         raise ValueError(text)
-    return float(text)
+    value = float(text)
+    if math.isinf(value) and "n" not in text.lower():
+        raise OverflowError(text)
+    return value
 
 
 def quoted(text: str) -> str:
