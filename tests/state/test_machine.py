@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.records.strategies import records
 from tests.state.driving import Driven
 from tests.vectors import data, load
 from txconsul.codec.gomsgpack import encode, pack
@@ -17,10 +22,11 @@ from txconsul.records.autopilot import (
     SystemMetadataRequest,
 )
 from txconsul.records.command import IGNORABLE, Command
+from txconsul.records.coordinate import Coordinate, CoordinateBatch, Position
 from txconsul.records.kv import DirEntry, KVSRequest
-from txconsul.state.commands import COMMANDS, UnknownCommand
+from txconsul.state.commands import COMMANDS, UnknownCommand, decode_command, encode_command
 from txconsul.state.machine import StateMachine
-from txconsul.state.watches import kv_key
+from txconsul.state.watches import coordinate, kv_key
 
 SET = KVSRequest(op="set", dir_ent=DirEntry(key=b"a", value=b"1"))
 
@@ -67,6 +73,37 @@ class MachineTests(SynchronousTestCase):
         for damaged in (b"", b"\x02", b"\x02\x81", b"\x02" + pack([]), b"\x06" + pack({})):
             with self.assertRaises(Corrupt):
                 StateMachine().apply(1, damaged, None)
+
+    def test_encodingAndDecoding(self) -> None:
+        """Every command that can be written can be read: the same record, marked as ignorable or not."""
+        for type_ in COMMANDS:
+            self.check(type_)
+
+    def check(self, type_: int) -> None:
+        @settings(max_examples=20, deadline=None)
+        @given(records(COMMANDS[type_].record), st.booleans())
+        def same(record: Any, ignorable: bool) -> None:
+            encoded = encode_command(type_, record, ignorable=ignorable)
+            self.assertEqual(encoded[0] & IGNORABLE != 0, ignorable)
+            self.assertEqual(decode_command(encoded), (type_, record))
+
+        same()
+
+    def test_coordinates(self) -> None:
+        """Positions of registered nodes are kept; those of others, and such that are none, are dropped."""
+        it = Driven()
+        it.register("n1")
+        sound, unsound = Position(vec=(0.1,) * 8, error=1.5), Position(height=float("inf"))
+        updates = [Coordinate(node=node, coord=at) for node, at in (("N1", sound), ("n2", sound), ("n1", unsound))]
+        woken = it.watch(coordinate("n1"))
+        it.index += 1
+        batch = encode_command(Command.COORDINATE_BATCH_UPDATE, CoordinateBatch(updates=tuple(updates)), ignorable=True)
+        it.machine.apply(it.index, batch, None)
+        it.machine.applied(it.index)
+        self.assertEqual(it.store.coordinates.all(), (2, [updates[0]]))
+        self.assertEqual(woken, [2])
+        it.deregister("n1")
+        self.assertEqual(it.store.coordinates.of_node("n1"), (3, []))
 
     def test_capturedLog(self) -> None:
         """What a real cluster logged is applied as far as it is known; nothing is refused for its form."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from txconsul.codec.gomsgpack import BadMessage, decode, from_wire, unpack
+from txconsul.codec.gomsgpack import BadMessage, decode, encode, from_wire, pack, to_wire, unpack
 from txconsul.errors import Corrupt, InvalidRequest
 from txconsul.records.autopilot import AutopilotSetConfigRequest, SystemMetadataRequest
 from txconsul.records.base import Record
@@ -27,7 +27,7 @@ from txconsul.records.txn import TxnRequest
 from txconsul.state.store import Store
 from txconsul.state.txn import transact
 
-__all__ = ["COMMANDS", "Row", "UnknownCommand", "apply", "decode_command"]
+__all__ = ["COMMANDS", "Row", "UnknownCommand", "apply", "decode_command", "encode_command"]
 
 
 class UnknownCommand(Corrupt):
@@ -39,11 +39,13 @@ class Row(NamedTuple):
     How one type of command is applied.
 
     @ivar read: bytes of the body -> record, where the body is not simply the record.
+    @ivar write: record -> bytes of the body, likewise.
     """
 
     record: type[Record]
     function: Callable[[Store, int, Any], object]
     read: Callable[[bytes], Any] | None = None
+    write: Callable[[Any], bytes] | None = None
 
 
 def _kvs(store: Store, index: int, request: KVSRequest) -> object:
@@ -145,6 +147,10 @@ def _read_coordinates(body: bytes) -> CoordinateBatch:
     return CoordinateBatch(updates=tuple([read(update) for update in updates or ()]))
 
 
+def _write_coordinates(batch: CoordinateBatch) -> bytes:
+    return pack([to_wire(Coordinate)(update) for update in batch.updates])
+
+
 #: Every command that this state knows how to apply.
 COMMANDS: dict[int, Row] = {
     Command.REGISTER: Row(RegisterRequest, _register),
@@ -152,11 +158,22 @@ COMMANDS: dict[int, Row] = {
     Command.KVS: Row(KVSRequest, _kvs),
     Command.SESSION: Row(SessionRequest, _session),
     Command.TOMBSTONE: Row(TombstoneRequest, _tombstone),
-    Command.COORDINATE_BATCH_UPDATE: Row(CoordinateBatch, _coordinates, _read_coordinates),
+    Command.COORDINATE_BATCH_UPDATE: Row(CoordinateBatch, _coordinates, _read_coordinates, _write_coordinates),
     Command.TXN: Row(TxnRequest, _txn),
     Command.AUTOPILOT: Row(AutopilotSetConfigRequest, _autopilot),
     Command.SYSTEM_METADATA: Row(SystemMetadataRequest, _metadata),
 }
+
+
+def encode_command(type_: int, record: Record, *, ignorable: bool = False) -> bytes:
+    """
+    A log entry's bytes.
+
+    @param ignorable: whether a server that does not know the command may skip it.
+    """
+    write = COMMANDS[type_].write
+    body = encode(record) if write is None else write(record)
+    return bytes([type_ | IGNORABLE if ignorable else type_]) + body
 
 
 def decode_command(data: bytes) -> tuple[int, Record | None]:
