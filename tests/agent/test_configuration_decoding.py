@@ -121,6 +121,7 @@ class DecodingTests(SynchronousTestCase):
             ({"server": "yes"}, "* 'server' expected type 'bool', got unconvertible type 'string', value: 'yes'"),
             ({"ports": 5}, "* 'ports' expected a map, got 'float64'"),
             ({"ports": [1, 2]}, "* 'ports' expected a map, got 'slice'"),
+            ({"ports": [{}, {}]}, "* 'ports' expected a map, got 'slice': there are 2 blocks of this name"),
             ({"retry_join": "a"}, "* 'retry_join': source data must be an array or slice, got string"),
             ({"recursors": ["a", 1]}, "* 'recursors[1]' expected type 'string', got unconvertible type 'float64',"
              " value: '1'"),

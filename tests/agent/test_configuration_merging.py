@@ -173,6 +173,8 @@ class OrderTests(ConfigurationTestCase):
         self.assertEqual(
             self.refused(f"-config-file={path}"), f"failed to parse {path}: illegal UTF-8 encoding in line 2"
         )
+        for name, text in (("b.json", '{"node_name": "a"}'), ("b.hcl", 'node_name = "a"')):
+            self.assertEqual(self.load("-config-file", self.write(name, "\ufeff" + text)).node_name, "a")
         with open(path, "wb") as file:
             file.truncate(FILE_BYTES_MAX + 1)
         self.assertIn("more than", self.refused(f"-config-file={path}"))

@@ -75,7 +75,9 @@ class _Decoder:
         if raw is None:
             return _NOTHING
         if not isinstance(raw, dict):
-            return self._wrong(name, f"'{name}' expected a map, got '{self._go_kind(raw)}'")
+            several = isinstance(raw, list) and raw and all(isinstance(one, dict) for one in raw)
+            hint = f": there are {len(raw)} blocks of this name" if several else ""
+            return self._wrong(name, f"'{name}' expected a map, got '{self._go_kind(raw)}'{hint}")
         folded = {key.casefold(): key for key in block.fields}
         values: dict[str, Any] = {}
         raw = self._translated(block, raw)

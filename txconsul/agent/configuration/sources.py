@@ -202,7 +202,8 @@ def _read_file(path: str, forced: str) -> _Text:
     if len(data) > FILE_BYTES_MAX:
         raise ConfigurationError(f"config: failed to read {path}: it has more than {FILE_BYTES_MAX} bytes", file=path)
     try:
-        text = data.decode("utf-8")
+        # Some editors begin a file with a byte order mark.
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"failed to parse {path}: illegal UTF-8 encoding in line {line}", file=path) from None
