@@ -181,6 +181,13 @@ class DiskTests(SynchronousTestCase):
         self.assertEqual(core.take_output(), [ResetLog(3, 1)])
         self.assertEqual((core.log.last, core.commit_index), (3, 3))
 
+    def test_nothingLost(self) -> None:
+        """A refusal of nothing changes nothing: what is durable stays, whatever the driver says."""
+        core = lone()["a"]
+        core.persist_failed(2, 0.0)
+        core.persist_failed(0, 0.0)
+        self.assertEqual((core.take_output(), core.log.last, core.role), ([], 2, Role.LEADER))
+
     def test_commitWaitsForTheDisk(self) -> None:
         """A follower applies what is committed once it has it durably, without being told again."""
         core = Cluster.of("a", "b", "c")["a"]
@@ -240,6 +247,18 @@ class LeadingTests(SynchronousTestCase):
         self.assertEqual((progress.mode, progress.next, progress.in_flight), (Mode.PROBE, 3, []))
         self.assertFalse([output for output in core.take_output() if output.to == "b"])  # type: ignore[union-attr]
         core.unreachable("nobody", cluster.now)
+
+    def test_followerThatLostWhatItConfirmed(self) -> None:
+        """It is asked again, but not at once."""
+        cluster = self.cluster()
+        core = cluster["a"]
+        core.unreachable("b", cluster.now)
+        core._leadership.wake(cluster.now + TIMING.retry)  # type: ignore[union-attr]
+        core.take_output()
+        core.receive(AppendEntriesReply(2, False, 0, True, 2, 2), "b", cluster.now)
+        self.assertEqual(core.take_output(), [])
+        progress = core._leadership.progress["b"]  # type: ignore[union-attr]
+        self.assertEqual((progress.next, progress.pause_until), (3, cluster.now + TIMING.retry))
 
     def snapshot_wanted(self) -> Cluster:
         """The follower c needs a snapshot."""
@@ -337,6 +356,17 @@ class RestoreTests(SynchronousTestCase):
         for id in "abc":
             self.assertEqual(cluster.machines[id].applied[:index], machine.applied[:index])
             self.assertEqual(cluster.machines[id].applied[-1].data, b"x")
+
+    def test_uncommittedGoes(self) -> None:
+        """What was proposed before and is not committed when the archive is in place is given up."""
+        core = lone()["a"]
+        core.propose(b"x", 0.0)
+        core.begin_restore(0, 0.0)
+        core.take_output()
+        core.restored(0.0)
+        self.assertEqual(core.take_output()[:2], [Dropped(2), ResetLog(4, 2)])
+        core.persisted(3, 2, 0.0)
+        self.assertEqual((core.commit_index, core.log.durable), (4, 4))
 
     def test_failed(self) -> None:
         """After a failure all goes on as before."""

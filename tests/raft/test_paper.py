@@ -390,6 +390,13 @@ class ReplicationTests(SynchronousTestCase):
         reply = ask(core, AppendEntries(1, "", 1, 1, 0, (entry(1, 2, "v2"),)))
         self.assertEqual((reply.success, reply.match_index, core.log.last), (True, 2, 4))
 
+    def test_unreadableConfigurationIsRefused(self) -> None:
+        """Entries with a configuration that cannot be read are refused as a whole."""
+        core = member(1)
+        broken = (entry(1, 2), Entry(index=3, term=1, type=int(EntryType.CONFIGURATION), data=b"\xc1"))
+        reply = ask(core, AppendEntries(1, "", 1, 1, 0, broken))
+        self.assertEqual((reply.success, reply.no_retry_backoff, core.log.last), (False, False, 1))
+
     def test_requestsMayBeRepeated(self) -> None:
         """Raft requests are idempotent: a repeated one does no harm. Raft 5.5"""
         core = member(1)
@@ -837,10 +844,11 @@ class TransferTests(SynchronousTestCase):
         self.assertEqual({(each.term, each.leadership_transfer) for each in answers(core)}, {(2, True)})
 
     def test_onlyTheLeaderMayAsk(self) -> None:
-        """A TimeoutNow of anybody else is ignored."""
+        """A TimeoutNow of anybody else, or of another term, is ignored."""
         core = member()
         core.receive(AppendEntries(1), "b", 10.0)
         core.receive(TimeoutNow(), "c", 10.0)
+        core.receive(TimeoutNow(7), "b", 10.0)
         self.assertIs(core.role, Role.FOLLOWER)
 
     def test_transferGetsVotesDespiteALeader(self) -> None:

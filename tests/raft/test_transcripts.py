@@ -138,6 +138,14 @@ class Script:
         """All are connected."""
         self.cluster.heal()
 
+    def deliver(self, place: str) -> None:
+        """Deliver one message before the others; 0 is the oldest."""
+        self.cluster.deliver(int(place))
+
+    def step_down(self, id: str) -> None:
+        """A leader gives up."""
+        self.cluster[id].step_down(self.cluster.now)
+
     def run(self) -> None:
         """Deliver all messages."""
         self.cluster.run()

@@ -66,10 +66,7 @@ class Following(ServerState):
 
     def _log_agrees(self, message: AppendEntries) -> bool:
         """The consistency check (Raft 5.3): this log has the entry just before the new ones."""
-        try:
-            return self.log.agrees(message.prev_log_entry, message.prev_log_term)
-        except KeyError:
-            return False
+        return self.log.agrees(message.prev_log_entry, message.prev_log_term)
 
     def _take_entries(self, message: AppendEntries) -> bool:
         """
