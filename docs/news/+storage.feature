@@ -1,0 +1,1 @@
+The Raft log, term and vote, and snapshots are kept in the data directory under checksums: a power cut costs nothing that was acknowledged, a torn write is cut, a flipped bit stops the server with the name of the file, and a full disk refuses writes while reads go on. `snapshot save` archives are read and written as Consul's.
