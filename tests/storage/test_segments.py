@@ -192,6 +192,21 @@ class SegmentFileTests(SynchronousTestCase):
         self.assertEqual(len(disk.names), 1)
         self.assertEqual([e.index for e in contents(open_log(disk))], [51])
 
+    def test_compactDuringTruncation(self) -> None:
+        """Compaction counts only entries that are durable in the log as it is now."""
+        disk, _ = written(*[entries(i, 1, size=2000) for i in range(1, 11)], segment_bytes=7000)
+        worker = Stepped()
+        log = SegmentLog("/log", worker, segment_bytes=7000, files=disk)
+        log.truncate_after(5)
+        log.append(entries(6, 2, term=2))
+        synced = log.sync()
+        log.compact(7)
+        self.assertEqual((log.first, log.last), (6, 7))
+        worker.settle()
+        self.assertEqual(self.successResultOf(synced), 7)
+        self.assertEqual([(e.index, e.term) for e in contents(log)], [(6, 2), (7, 2)])
+        self.assertEqual([(e.index, e.term) for e in contents(open_log(disk))], [(6, 2), (7, 2)])
+
     def test_undeletableSegment(self) -> None:
         """A file that cannot be deleted is tried again, and never leaves a hole behind it."""
         disk, _ = written(*[entries(i, 1, size=2000) for i in range(1, 11)], segment_bytes=7000)
