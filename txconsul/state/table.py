@@ -7,7 +7,7 @@ store share; from it a refused command is undone and the touched watch keys are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Generic, TypeVar
 
 from txconsul.state.ordered import OrderedKeys
@@ -21,9 +21,6 @@ R = TypeVar("R")
 #: C{(table, key, before, after)}: rows, or None where there was or is none.
 Change = tuple["Table[Any, Any]", Any, Any, Any]
 Journal = list[Change]
-
-#: An index of a restored table is built by so many rows at a time: about 5 ms.
-STEP_ROWS = 20_000
 
 _NONE: dict[Any, None] = {}
 
@@ -134,13 +131,6 @@ class Table(Generic[K, R]):
         for index in self._indexes:
             index.move(key, after, before)
 
-    def reindex(self) -> Iterator[None]:
-        """C{rows} was filled directly, by a restore: build order and indexes, in steps of L{STEP_ROWS}."""
-        if self.ordered is not None:
-            self.ordered = OrderedKeys(sorted(self.rows))  # type: ignore[arg-type]
-            yield
-        for index in self._indexes:
-            for count, (key, row) in enumerate(self.rows.items()):
-                index.move(key, None, row)
-                if count % STEP_ROWS == 0:
-                    yield
+    def order(self) -> None:
+        """C{rows} was filled directly, by a restore: build the order in one go. Indexes are the filler's matter."""
+        self.ordered = OrderedKeys(sorted(self.rows))  # type: ignore[arg-type]
