@@ -13,7 +13,7 @@ from tests.records.strategies import records
 from tests.state.driving import Driven
 from tests.vectors import data, load
 from txconsul.codec.gomsgpack import encode, pack
-from txconsul.errors import Corrupt
+from txconsul.errors import Corrupt, InvalidRequest
 from txconsul.interfaces import IStateMachine
 from txconsul.records.autopilot import (
     AutopilotConfig,
@@ -67,6 +67,11 @@ class MachineTests(SynchronousTestCase):
                     machine.apply(1, bytes([type_]) + pack({}), None)
                 self.assertIsNone(machine.apply(1, bytes([type_ | IGNORABLE]) + pack({}), None))
         self.assertEqual(machine.store.index, 0)
+
+    def test_legacyACLsAreRefused(self) -> None:
+        """Commands of the ACL system that Consul has dropped may stand in old logs: they do nothing."""
+        refusal = StateMachine().apply(1, bytes([Command.ACL_LEGACY]) + pack({"Op": "set", "ACL": {}}), None)
+        self.assertIsInstance(refusal, InvalidRequest)
 
     def test_malformedCommandStops(self) -> None:
         """An entry without a command, or with one that cannot be read, raises."""

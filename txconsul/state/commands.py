@@ -134,6 +134,14 @@ def _metadata(store: Store, index: int, request: SystemMetadataRequest) -> objec
     return True
 
 
+class LegacyACL(Record, frozen=True):
+    """A command of Consul's first ACL system; what it holds does not matter any more."""
+
+
+def _legacy_acl(store: Store, index: int, request: LegacyACL) -> object:
+    raise InvalidRequest("legacy ACL command has been removed with the legacy ACL system")
+
+
 def _coordinates(store: Store, index: int, batch: CoordinateBatch) -> object:
     store.coordinates.update(index, batch.updates)
     return None
@@ -157,6 +165,7 @@ COMMANDS: dict[int, Row] = {
     Command.DEREGISTER: Row(DeregisterRequest, _deregister),
     Command.KVS: Row(KVSRequest, _kvs),
     Command.SESSION: Row(SessionRequest, _session),
+    Command.ACL_LEGACY: Row(LegacyACL, _legacy_acl),
     Command.TOMBSTONE: Row(TombstoneRequest, _tombstone),
     Command.COORDINATE_BATCH_UPDATE: Row(CoordinateBatch, _coordinates, _read_coordinates, _write_coordinates),
     Command.TXN: Row(TxnRequest, _txn),
