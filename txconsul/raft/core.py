@@ -401,6 +401,10 @@ class RaftCore(Elections, Following):
         return self._leadership.progress.get(id) if self._leadership is not None else None
 
     def _on_append_reply(self, message: AppendEntriesReply, sender: str, now: float) -> None:
+        """
+        A follower's answer (Raft 5.3). One that neither agrees nor disagrees about the log is of an older request, or
+        of a follower that is busy with a snapshot: it confirms nothing, not even contact.
+        """
         progress = self._progress(sender)
         leadership = self._leadership
         if progress is None or leadership is None:
@@ -413,6 +417,7 @@ class RaftCore(Elections, Following):
             self._advance_commit(now)
 
     def _on_snapshot_reply(self, message: InstallSnapshotReply, sender: str, now: float) -> None:
+        """A follower has installed a snapshot, or could not (Raft 7)."""
         progress = self._progress(sender)
         leadership = self._leadership
         if progress is None or leadership is None:

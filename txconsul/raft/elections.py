@@ -32,6 +32,7 @@ class Elections(ServerState):
         return self.members.may_stand(self.id) and self._installing is None
 
     def _election_timeout(self, now: float) -> None:
+        """Nobody was heard for too long (Raft 5.2)."""
         self._set_leader("", "")
         if not self._may_stand():
             self._end_role(Role.FOLLOWER)
@@ -42,6 +43,7 @@ class Elections(ServerState):
             self._ask_mood(now)
 
     def _begin_campaign(self, term: int, pre: bool, now: float) -> Campaign:
+        """Another attempt, with this server's own voice in it, and a time at which it has failed."""
         self._change_role(Role.CANDIDATE)
         number = self._rounds.begin(now, self._timing.lease)
         self._campaign = Campaign(term, pre=pre, voters=self.members.voters, round=number)
@@ -70,9 +72,10 @@ class Elections(ServerState):
             RequestVote(self.term, address, self.log.last, self.log.last_term, transfer, campaign.round),
         )
         if campaign.won:
-            self._become_leader(campaign, now)
+            self._become_leader(now)
 
     def _on_vote(self, message: VoteReply | PreVoteReply, sender: str, now: float) -> None:
+        """Count it, and go on when a majority is reached: from the mood to the vote, from the vote to the office."""
         campaign = self._campaign
         if campaign is None or sender not in self.members:
             return
@@ -84,7 +87,7 @@ class Elections(ServerState):
                 if campaign.pre:
                     self._stand(now, transfer=False)
                 else:
-                    self._become_leader(campaign, now)
+                    self._become_leader(now)
 
     def _counts(self, campaign: Campaign, message: VoteReply | PreVoteReply) -> bool:
         """A vote of another kind, an earlier attempt or another term is not one of these."""
@@ -103,6 +106,7 @@ class Elections(ServerState):
     # ---- voting ----
 
     def _on_vote_request(self, message: RequestVote, sender: str, now: float) -> None:
+        """A newer term is taken over from whoever is heard, before anything is compared (Raft 5.1, 5.4.1)."""
         if self._listens_to(sender, message.leadership_transfer, now):
             if message.term > self.term:
                 self._become_follower(message.term, now)
@@ -114,13 +118,14 @@ class Elections(ServerState):
         self._wish(Send(sender, VoteReply(self.term, granted, message.round)))
 
     def _on_pre_vote_request(self, message: RequestPreVote, sender: str, now: float) -> None:
+        """As for a vote, but nothing is taken over and nothing given away (Raft dissertation 9.6)."""
+        heard = self._listens_to(sender, False, now) and message.term >= self.term
         granted = (
-            self._listens_to(sender, False, now)
-            and message.term >= self.term
+            heard
             and self._may_be_voted_for(sender)
             and self._candidate_is_ahead(message.last_log_index, message.last_log_term)
         )
-        term = max(message.term, self.term) if granted else self.term
+        term = message.term if heard else self.term
         self._wish(Send(sender, PreVoteReply(term, granted, message.round)))
 
     def _listens_to(self, sender: str, transfer: bool, now: float) -> bool:
@@ -132,6 +137,7 @@ class Elections(ServerState):
         return (sender == self.leader or not self._hears_leader(now)) and now >= self._abstain_until
 
     def _may_be_voted_for(self, sender: str) -> bool:
+        """A voter; or anybody, for a server that knows of no group yet (hashicorp/raft)."""
         """A voter; or one that was until a change which is not committed, and may be needed to bring that through."""
         return self.members.is_empty() or self.members.may_stand(sender)
 

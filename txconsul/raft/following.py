@@ -29,6 +29,7 @@ class Following(ServerState):
     # ---- entries ----
 
     def _on_append(self, message: AppendEntries, sender: str, now: float) -> None:
+        """AppendEntries, as Raft figure 2 tells the receiver; a heartbeat is answered whatever is under way."""
         if message.term < self.term or (message.term == self.term and self.role is Role.LEADER):
             self._answer_append(message, sender, success=False)
             return
@@ -103,6 +104,7 @@ class Following(ServerState):
     # ---- snapshots ----
 
     def _on_snapshot(self, message: InstallSnapshot, sender: str, now: float) -> None:
+        """Take a snapshot that has news, one at a time (Raft 7)."""
         if message.term < self.term or (message.term == self.term and self.role is Role.LEADER):
             self._answer_snapshot(message, sender, success=False)
             return

@@ -245,6 +245,7 @@ class Leadership:
         return number
 
     def _heartbeat(self, progress: Progress, now: float) -> None:
+        """A sign of life; the next follows after a tenth to a fifth of the heartbeat timeout, at random."""
         address = self._members.address(self.id)
         self._send(progress, AppendEntries(self.term, address, round=self._begin_round(now)))
         interval = self._timing.heartbeat / 10

@@ -1,7 +1,7 @@
 """
 What one Raft server is: its role, term, vote, log and commit index, and the few ways in which they change.
 
-Rule 1: role, term, vote and commit index change in this file only, apart from a candidate's own new term and vote.
+Rule 1: role and commit index change in this file only; term and vote also in C{elections.py}, by standing and voting.
 Rule 2: nothing here can do I/O. Wishes wait in order until C{take_output} collects them, and their order is meaning
 (L{txconsul.raft.messages}).
 """
@@ -179,6 +179,7 @@ class ServerState:
             self._end_role(Role.FOLLOWER)
 
     def _stop_leading(self, now: float) -> None:
+        """Step down without having heard of another leader; stand again only after an election timeout."""
         self._end_role(Role.FOLLOWER)
         self._set_leader("", "")
         self._election_at = self._election_deadline(self._timing.heartbeat)
@@ -208,7 +209,7 @@ class ServerState:
             return True
         return bool(self.leader) and now < self.last_contact + self._timing.heartbeat
 
-    def _become_leader(self, campaign: Campaign, now: float) -> None:
+    def _become_leader(self, now: float) -> None:
         """A majority voted for this server: assert it at once, with an entry of the new term (Raft 5.2, 8)."""
         self._campaign = None
         self._change_role(Role.LEADER)
