@@ -137,8 +137,10 @@ class Elections(ServerState):
         return (sender == self.leader or not self._hears_leader(now)) and now >= self._abstain_until
 
     def _may_be_voted_for(self, sender: str) -> bool:
-        """A voter; or anybody, for a server that knows of no group yet (hashicorp/raft)."""
-        """A voter; or one that was until a change which is not committed, and may be needed to bring that through."""
+        """
+        A voter; or one that was until a change which is not committed, and may be needed to bring that through; or
+        anybody, for a server that knows of no group yet (hashicorp/raft).
+        """
         return self.members.is_empty() or self.members.may_stand(sender)
 
     def _candidate_is_ahead(self, index: int, term: int) -> bool:
