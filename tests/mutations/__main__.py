@@ -24,10 +24,11 @@ def main() -> int:
     for name in sys.argv[1:] or MISTAKES:
         began = time.process_time()
         found = hunt(name, range(SEEDS))
-        rows.append((name, found))
+        search = time.process_time() - began
+        rows.append((name, found, search))
         missed += found is None
         text = f"seed {found.seed}, {found.seconds:.1f} s CPU, {found.law}" if found else "NOT FOUND"
-        print(f"{name}: {text} (search {time.process_time() - began:.1f} s)", flush=True)
+        print(f"{name}: {text} (search {search:.1f} s)", flush=True)
     if not sys.argv[1:]:
         write_table(rows)
         print(f"wrote {README.name}")

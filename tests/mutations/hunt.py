@@ -21,8 +21,8 @@ Each of these is planted into the code from outside (`mistakes.py`) and must be 
 written by `python -m tests.mutations`, which tries seeds from 0 on; `tests/mutations/test_mutations.py` runs the seeds
 named here (and some after them, should other changes have made a seed pass).
 
-| mistake | what is wrong | seed | law that broke | at (simulated s) | CPU s with this seed |
-|---|---|---|---|---|---|
+| mistake | what is wrong | seed | law that broke | at (simulated s) | CPU s with this seed | CPU s from seed 0 |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -49,15 +49,16 @@ def hunt(name: str, seeds: Iterable[int]) -> Found | None:
     return None
 
 
-def write_table(rows: Sequence[tuple[str, Found | None]]) -> None:
-    """Write what was found."""
+def write_table(rows: Sequence[tuple[str, Found | None, float]]) -> None:
+    """Write what was found, and after how many seconds from the first seed on."""
     lines = []
-    for name, found in rows:
+    for name, found, search in rows:
         text = MISTAKES[name][1]
         if found is None:
-            lines.append(f"| {name} | {text} | - | not found | - | - |")
+            lines.append(f"| {name} | {text} | - | not found | - | - | {search:.1f} |")
         else:
-            lines.append(f"| {name} | {text} | {found.seed} | {found.law} | {found.at:.1f} | {found.seconds:.2f} |")
+            place = f"{found.seed} | {found.law} | {found.at:.1f} | {found.seconds:.2f} | {search:.1f}"
+            lines.append(f"| {name} | {text} | {place} |")
     README.write_text(_HEAD + "\n".join(lines) + "\n")
 
 
@@ -66,6 +67,6 @@ def recorded() -> dict[str, int]:
     seeds = {}
     for line in README.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 6 and cells[2].isdigit():
+        if len(cells) == 7 and cells[2].isdigit():
             seeds[cells[0]] = int(cells[2])
     return seeds

@@ -23,6 +23,7 @@ class MutationTests(SynchronousTestCase):
 def _add(name: str, seed: int, text: str) -> None:
     def test(self: MutationTests) -> None:
         found = hunt(name, range(seed, seed + 1 + SEEDS_MORE))
+        self.flushLoggedErrors()  # some mistakes stop a server, which says so
         self.assertIsNotNone(found, f"{name} was not found by seeds from {seed} on")
 
     test.__doc__ = f"Found: {text}."
