@@ -299,13 +299,28 @@ class PipelineTests(Case):
             return waiting[-1]
 
         protocol, transport = self.open(HTTPFactory(later, self.clock))
-        protocol.dataReceived((put(400_000) + b"a" * 400_000) * 10)
+        protocol.dataReceived((put(400_000).replace(b"PUT", b"GET") + b"a" * 400_000) * 10)
         self.assertEqual(len(waiting), 3)
         self.assertTrue(transport.paused)  # the rest is ahead already
         for deferred in waiting:
             deferred.callback(Response(200))
         self.assertEqual(len(waiting), 10)
         self.assertEqual(len(bodies(transport.value())), 10)
+
+    def test_writesGoFirst(self) -> None:
+        """What follows a request that may change something is served only after it (RFC 9112, 9.3.2)."""
+        asked: list[bytes] = []
+        written: Deferred[Response] = Deferred()
+
+        def later(request: Request) -> Deferred[Response] | Response:
+            asked.append(request.method)
+            return written if request.method == b"PUT" else Response(200, b"", request.method)
+
+        protocol, transport = self.open(HTTPFactory(later, self.clock))
+        protocol.dataReceived(get(b"/") + put(1) + b"a" + get(b"/") * 2)
+        self.assertEqual(asked, [b"GET", b"PUT"])
+        written.callback(Response(200, b"", b"PUT"))
+        self.assertEqual(bodies(transport.value()), [b"GET", b"PUT", b"GET", b"GET"])
 
     def test_boundedTurn(self) -> None:
         """No more than TURN_REQUESTS_MAX are answered in a turn; the others go on in the next ones."""

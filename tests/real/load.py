@@ -18,9 +18,9 @@ from typing import Any
 __all__ = ["Locker", "Writer", "run_until"]
 
 #: Requests that a writer keeps in flight.
-IN_FLIGHT = 12
+IN_FLIGHT = 4
 #: Keys that a writer writes to in turn.
-KEYS = 24
+KEYS = 8
 _RECEIVE_BYTES = 1 << 16
 
 

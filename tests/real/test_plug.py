@@ -18,7 +18,7 @@ PULLS = int(os.environ.get("TXCONSUL_PLUG_PULLS", "20"))
 SEED = os.environ.get("TXCONSUL_SEED_BASE", "0")
 #: The load lasts so long before the plug is pulled, in seconds.
 SHORTEST, LONGEST = 0.02, 0.6
-WRITERS, LOCKERS = 6, 2
+WRITERS, LOCKERS = 24, 2
 
 
 class PlugTests(ProcessTestCase):

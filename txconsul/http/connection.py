@@ -52,6 +52,9 @@ LINGER_BYTES_MAX = 1 << 23
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_BODY = (204, 304)
+#: Only these may be served side by side with those that follow them (RFC 9112, 9.3.2): a read must see the write that
+#: was sent before it on the same connection.
+_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 
 _DONE = Failure(ConnectionDone())  # type: ignore[no-untyped-call]
 
@@ -340,8 +343,12 @@ class HTTPConnection:
                 self.transport.pauseProducing()
 
     def _full(self) -> bool:
-        """Enough requests wait for their answers."""
+        """Enough requests wait for their answers; or the last one may change something, so that the next must wait."""
         queue = self._queue
+        if not queue:
+            return False
+        if queue[-1].response is None and queue[-1].request.method not in _SAFE:
+            return True
         if len(queue) < 2:
             return False
         return len(queue) >= PIPELINED_MAX or sum(len(slot.request.body) for slot in queue) > PIPELINED_BYTES_MAX
