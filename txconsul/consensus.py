@@ -247,8 +247,7 @@ class Consensus:
         self._applying.stop(LeadershipLost)
         self._fail_waiting()
         if led:
-            for observer in self._observers:
-                observer.role_changed(Role.STOPPED, self.core.term)
+            self._tell(lambda observer: observer.role_changed(Role.STOPPED, self.core.term))
 
     def _fail(self, doing: str, failure: Failure) -> None:
         """Stop for good: what this server would do next cannot be trusted."""
@@ -259,8 +258,14 @@ class Consensus:
         else:
             self.log.failure("Raft stopped while {doing}", failure, doing=doing)
         self._halt()
-        for observer in self._observers:
-            observer.consensus_failed(failure)
+        self._tell(lambda observer: observer.consensus_failed(failure))
+
+    def _tell(self, what: Callable[[Observer], object]) -> None:
+        for observer in list(self._observers):
+            try:
+                what(observer)
+            except Exception:  # whatever an observer does wrong, the group can rely on this server
+                self.log.failure("{observer} failed to take note", observer=observer)
 
     # ---- what comes in ----
 
@@ -551,12 +556,10 @@ class Consensus:
                 transfer.callback(None)
         else:
             self.log.info("leading in term {term}", term=output.term)
-        for observer in list(self._observers):
-            observer.role_changed(output.role, output.term)
+        self._tell(lambda observer: observer.role_changed(output.role, output.term))
 
     def _on_leader(self, output: raft.LeaderChanged) -> None:
-        for observer in list(self._observers):
-            observer.leader_changed(output.leader, output.address)
+        self._tell(lambda observer: observer.leader_changed(output.leader, output.address))
 
     def _on_configuration(self, output: raft.ConfigurationChanged) -> None:
         if output.committed:

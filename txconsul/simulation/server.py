@@ -198,8 +198,13 @@ class SimulatedServer(Observer):
         """See L{Observer}."""
         consensus = self.consensus
         self.tell(f"is {role.name.lower()} in term {term}")
-        if role is not Role.LEADER or consensus is None:
-            return
+        if role is Role.LEADER and consensus is not None:
+            try:
+                self._elected_to(term, consensus)
+            except Broken as broken:
+                self._world.broken(broken)
+
+    def _elected_to(self, term: int, consensus: Consensus) -> None:
         world = self._world
         self._elected = (term, consensus.commit_index)
         invariants.one_leader_a_term(world.facts, self.id, term, world.clock.now)

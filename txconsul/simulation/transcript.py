@@ -38,6 +38,6 @@ class Transcript:
         return f"{self._hash:08x}"
 
     def last(self, count: int, about: tuple[str, ...] = ()) -> list[str]:
-        """The last lines as text, those only that speak of one of C{about}, if given."""
-        chosen = [(now, line) for now, line in self.lines if not about or any(word in line for word in about)]
+        """The last lines as text, those only that begin with one of C{about}, if given."""
+        chosen = [(now, line) for now, line in self.lines if not about or line.startswith(about)]
         return [f"{now:.3f} {line}" for now, line in chosen[-count:]]
