@@ -25,7 +25,7 @@ from txconsul.records.snapshot import SnapshotMeta
 __all__ = ["SnapshotPolicy", "Snapshots", "Thrown", "Unfinished"]
 
 #: How often a restore says how far it is.
-_TELL_SECONDS = 3.0
+_TELL_SECONDS = 1.0
 #: What is copied in one step.
 _PIECE_BYTES = 1 << 18
 
