@@ -33,30 +33,20 @@ from txconsul.interfaces import (
     IStableStore,
     IStateMachine,
 )
+from txconsul.observing import Observer, Observers
 from txconsul.raft import messages as raft
 from txconsul.raft.configuration import check
 from txconsul.raft.core import RaftCore
 from txconsul.raft.messages import Role
 from txconsul.raft.timing import Timing
+from txconsul.raft_stats import raft_stats
+from txconsul.read_barriers import ReadBarriers
 from txconsul.records.raft import NO_TIME, Configuration, Entry, EntryType, Suffrage
 from txconsul.records.snapshot import SnapshotMeta
 from txconsul.snapshot_traffic import SnapshotTraffic
 from txconsul.snapshotting import SnapshotPolicy, Snapshots, Thrown
 
 __all__ = ["Consensus", "Observer"]
-
-
-class Observer:
-    """Who wants to know what becomes of a server. Override what is of interest."""
-
-    def role_changed(self, role: Role, term: int) -> None:
-        """This server leads now, or does not any more."""
-
-    def leader_changed(self, leader: str, address: str) -> None:
-        """Another leader is known; both are empty if there is none."""
-
-    def consensus_failed(self, reason: Failure) -> None:
-        """The server has stopped for good and said why in the log; the process should end. Said once."""
 
 
 class Consensus:
@@ -105,14 +95,13 @@ class Consensus:
         self._timing = timing or Timing()
         self._snapshots = Snapshots(snapshot_store, machine, clock, slices or Slices(clock))
         self._policy = policy or SnapshotPolicy()
-        self._applying = Applying(log_store, machine, clock, self._applied, self._fail)
+        self._applying = Applying(log_store, machine, clock, lambda: self._reads.applied(), self._fail)
+        self._reads = ReadBarriers(self._applying)
         self._proposed = self._applying.proposed
-        self._observers: list[Observer] = []
+        self._observers = Observers()
         self._driver: Driver | None = None
         self._stopped = False
         self._starting: Deferred[None] | None = None
-        self._reads: dict[int, Deferred[None]] = {}
-        self._ready: list[tuple[int, Deferred[None]]] = []
         self._transfer: Deferred[None] | None = None
         self._restoring: list[tuple[bytes, object, Deferred[Any]]] | None = None
 
@@ -120,7 +109,7 @@ class Consensus:
 
     def observe(self, observer: Observer) -> None:
         """Tell C{observer} from now on."""
-        self._observers.append(observer)
+        self._observers.add(observer)
 
     def start(self, bootstrap: Configuration | None = None) -> Deferred[None]:
         """
@@ -211,8 +200,8 @@ class Consensus:
                 raft.LeaderChanged: self._on_leader,
                 raft.ConfigurationChanged: self._on_configuration,
                 raft.Dropped: self._on_dropped,
-                raft.ReadReady: self._on_read_ready,
-                raft.ReadFailed: self._on_read_failed,
+                raft.ReadReady: self._reads.ready,
+                raft.ReadFailed: self._reads.failed,
                 raft.TransferFailed: self._on_transfer_failed,
                 raft.SendSnapshot: traffic.send,
                 raft.ReceiveSnapshot: traffic.expect,
@@ -245,9 +234,12 @@ class Consensus:
             self.core.stop(self._seconds())
         led, self.is_leader = self.is_leader, False
         self._applying.stop(LeadershipLost)
-        self._fail_waiting()
+        self._reads.stop()
+        transfer, self._transfer = self._transfer, None
+        if transfer is not None:
+            transfer.errback(LeadershipLost())
         if led:
-            self._tell(lambda observer: observer.role_changed(Role.STOPPED, self.core.term))
+            self._observers.tell(lambda observer: observer.role_changed(Role.STOPPED, self.core.term))
 
     def _fail(self, doing: str, failure: Failure) -> None:
         """Stop for good: what this server would do next cannot be trusted."""
@@ -258,14 +250,7 @@ class Consensus:
         else:
             self.log.failure("Raft stopped while {doing}", failure, doing=doing)
         self._halt()
-        self._tell(lambda observer: observer.consensus_failed(failure))
-
-    def _tell(self, what: Callable[[Observer], object]) -> None:
-        for observer in list(self._observers):
-            try:
-                what(observer)
-            except Exception:  # whatever an observer does wrong, the group can rely on this server
-                self.log.failure("{observer} failed to take note", observer=observer)
+        self._observers.tell(lambda observer: observer.consensus_failed(failure))
 
     # ---- what comes in ----
 
@@ -396,10 +381,8 @@ class Consensus:
             ticket = core.read(now)
         except NoLeader as error:
             return fail(error)
-        waiting: Deferred[None] = Deferred()
-        self._reads[ticket] = waiting
         self._fed()
-        return waiting
+        return self._reads.add(ticket)
 
     def lease_valid(self) -> bool:
         """
@@ -455,33 +438,7 @@ class Consensus:
 
     def stats(self) -> dict[str, str]:
         """What C{consul info} shows of Raft."""
-        core = self.core
-        contact = self.last_contact()
-        voters = [server for server in self.configuration.servers if server.suffrage == Suffrage.VOTER]
-        members = " ".join(
-            f"{{Suffrage:{Suffrage(server.suffrage).name.title()} ID:{server.id} Address:{server.address}}}"
-            for server in self.configuration.servers
-        )
-        return {
-            "applied_index": str(self.applied_index),
-            "commit_index": str(core.commit_index),
-            "fsm_pending": str(max(0, core.commit_index - self.applied_index)),
-            "last_contact": "never" if contact is None else "0" if self.is_leader else f"{contact * 1000:.3f}ms",
-            "last_log_index": str(core.log.last),
-            "last_log_term": str(core.log.last_term),
-            "last_snapshot_index": str(self._traffic.meta.index),
-            "last_snapshot_term": str(self._traffic.meta.term),
-            "latest_configuration": f"[{members}]",
-            "latest_configuration_index": str(core.members.latest_index),
-            "num_peers": str(sum(server.id != self.id for server in voters)),
-            "protocol_version": "3",
-            "protocol_version_max": "3",
-            "protocol_version_min": "0",
-            "snapshot_version_max": "1",
-            "snapshot_version_min": "0",
-            "state": Role(core.role).name.title() if core.role is not Role.STOPPED else "Shutdown",
-            "term": str(core.term),
-        }
+        return raft_stats(self.core, self.applied_index, self.last_contact(), self._traffic.meta)
 
     # ---- snapshots ----
 
@@ -556,10 +513,10 @@ class Consensus:
                 transfer.callback(None)
         else:
             self.log.info("leading in term {term}", term=output.term)
-        self._tell(lambda observer: observer.role_changed(output.role, output.term))
+        self._observers.tell(lambda observer: observer.role_changed(output.role, output.term))
 
     def _on_leader(self, output: raft.LeaderChanged) -> None:
-        self._tell(lambda observer: observer.leader_changed(output.leader, output.address))
+        self._observers.tell(lambda observer: observer.leader_changed(output.leader, output.address))
 
     def _on_configuration(self, output: raft.ConfigurationChanged) -> None:
         if output.committed:
@@ -572,36 +529,7 @@ class Consensus:
     def _on_dropped(self, output: raft.Dropped) -> None:
         self._applying.give_up(output.after, DiskFull if self._durability.full else LeadershipLost)
 
-    def _on_read_ready(self, output: raft.ReadReady) -> None:
-        waiting = self._reads.pop(output.ticket)
-        if self._applying.applied >= output.index:
-            waiting.callback(None)
-        else:
-            self._ready.append((output.index, waiting))
-
-    def _on_read_failed(self, output: raft.ReadFailed) -> None:
-        self._reads.pop(output.ticket).errback(NoLeader())
-
     def _on_transfer_failed(self, output: raft.TransferFailed) -> None:
         transfer, self._transfer = self._transfer, None
         if transfer is not None:
             transfer.errback(Unavailable(f"server {output.to} did not take over leadership in time"))
-
-    def _applied(self) -> None:
-        """The state has moved on."""
-        if self._ready:
-            applied = self._applying.applied
-            ready = [waiting for index, waiting in self._ready if index <= applied]
-            self._ready = [each for each in self._ready if each[0] > applied]
-            for waiting in ready:
-                waiting.callback(None)
-
-    def _fail_waiting(self) -> None:
-        reads = [*self._reads.values(), *(waiting for _, waiting in self._ready)]
-        self._reads.clear()
-        self._ready.clear()
-        for waiting in reads:
-            waiting.errback(NoLeader())
-        transfer, self._transfer = self._transfer, None
-        if transfer is not None:
-            transfer.errback(LeadershipLost())

@@ -16,6 +16,7 @@ from txconsul.raft.core import RaftCore
 from txconsul.raft.log import RaftLog
 from txconsul.raft.messages import AppendEntriesReply
 from txconsul.raft.replication import Leadership
+from txconsul.read_barriers import ReadBarriers
 from txconsul.snapshot_traffic import SnapshotTraffic
 
 Planting = Callable[[], AbstractContextManager[object]]
@@ -228,12 +229,10 @@ def read_before_apply() -> Any:
 
     @contextmanager
     def plant() -> Iterator[None]:
-        from txconsul.consensus import Consensus
-
         def ready(self: Any, output: Any) -> None:
-            self._reads.pop(output.ticket).callback(None)
+            self._asked.pop(output.ticket).callback(None)
 
-        with patch.object(Consensus, "_on_read_ready", ready), patch.object(Applying, "commit", apply_late):
+        with patch.object(ReadBarriers, "ready", ready), patch.object(Applying, "commit", apply_late):
             yield
 
     return plant()
