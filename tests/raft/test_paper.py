@@ -615,12 +615,26 @@ class MembershipTests(SynchronousTestCase):
         self.assertEqual(ask(core, RequestVote(9, "c", 9, 9), "c"), VoteReply(2, False))
 
     def test_strangersGetNoVote(self) -> None:
-        """Nobody outside the configuration gets a vote, nor a non-voter. hashicorp/raft"""
+        """Nobody outside the configuration gets a vote, nor a non-voter, with what is in this log. hashicorp/raft"""
         core = member(ids="abc")
-        self.assertFalse(ask(core, RequestVote(9, "x", 9, 9), "x").granted)
+        self.assertEqual(ask(core, RequestVote(9, "x", 1, 1), "x"), VoteReply(1, False))
         core = Cluster.of("a", "b", "c", "d?")["a"]
-        self.assertFalse(ask(core, RequestVote(9, "d", 9, 9), "d").granted)
-        self.assertFalse(ask(core, RequestPreVote(9, 9, 9), "d").granted)
+        self.assertFalse(ask(core, RequestVote(9, "d", 1, 1), "d").granted)
+        self.assertFalse(ask(core, RequestPreVote(9, 1, 1), "d").granted)
+
+    def test_strangersMayHaveJoined(self) -> None:
+        """A candidate whose log goes further may be a voter by what stands there. Raft dissertation 4.1"""
+        self.assertTrue(ask(member(), RequestPreVote(9, 2, 1), "x").granted)
+        self.assertTrue(ask(member(), RequestVote(9, "x", 2, 1), "x").granted)
+        core = Cluster.of("a", "b", "c", "d?")["a"]
+        self.assertTrue(ask(core, RequestVote(9, "d", 2, 1), "d").granted)
+
+    def test_strangersDoNotDisturb(self) -> None:
+        """But not while a leader is heard, whatever it says of a transfer. Raft dissertation 4.2.3"""
+        core = member()
+        core.receive(AppendEntries(1), "b", 10.0)
+        core.take_output()
+        self.assertEqual(ask(core, RequestVote(9, "x", 2, 1, True), "x"), VoteReply(1, False))
 
     def test_impossibleGroupsAreRefused(self) -> None:
         """No group without a voter, with two of a name or address, or with a nameless server. hashicorp/raft"""

@@ -221,11 +221,11 @@ class World:
         self.seen[machine.id] = len(machine.applied)
 
     def complete(self, index: int) -> None:
-        """Leader completeness: whoever leads a term later than that of a committed entry has the entry."""
+        """Leader completeness: the newest leader has every committed entry."""
+        wanted = self.committed[index - 1]
         for machine in self.cluster.machines.values():
             core = machine.core
-            wanted = self.committed[index - 1]
-            if core.role is Role.LEADER and core.term > wanted.term and index > core.log.base:
+            if core.role is Role.LEADER and core.term == max(self.leaders, default=0) and index > core.log.base:
                 assert index <= core.log.last and core.log.term(index) == wanted.term, f"{machine.id} lacks {wanted}"
 
     def reads_are_fresh(self, machine: Machine) -> None:

@@ -107,7 +107,7 @@ class Elections(ServerState):
 
     def _on_vote_request(self, message: RequestVote, sender: str, now: float) -> None:
         """A newer term is taken over from whoever is heard, before anything is compared (Raft 5.1, 5.4.1)."""
-        if self._listens_to(sender, message.leadership_transfer, now):
+        if self._listens_to(sender, message, now):
             if message.term > self.term:
                 self._become_follower(message.term, now)
             granted = message.term == self.term and self._grants_vote(message, sender)
@@ -119,29 +119,36 @@ class Elections(ServerState):
 
     def _on_pre_vote_request(self, message: RequestPreVote, sender: str, now: float) -> None:
         """As for a vote, but nothing is taken over and nothing given away (Raft dissertation 9.6)."""
-        heard = self._listens_to(sender, False, now) and message.term >= self.term
+        heard = self._listens_to(sender, message, now) and message.term >= self.term
         granted = (
             heard
-            and self._may_be_voted_for(sender)
+            and self._may_be_voted_for(sender, message)
             and self._candidate_is_ahead(message.last_log_index, message.last_log_term)
         )
         term = message.term if heard else self.term
         self._wish(Send(sender, PreVoteReply(term, granted, message.round)))
 
-    def _listens_to(self, sender: str, transfer: bool, now: float) -> bool:
-        """Whether somebody who wants votes is heard at all."""
-        if not self.members.is_empty() and sender not in self.members and not self.members.may_stand(sender):
+    def _listens_to(self, sender: str, message: RequestVote | RequestPreVote, now: float) -> bool:
+        """
+        Whether somebody who wants votes is heard at all: nobody is while a leader is heard (Raft dissertation 4.2.3),
+        but whom that leader told to stand; and no stranger is.
+        """
+        if sender not in self.members and not self._may_be_voted_for(sender, message):
             return False
-        if transfer:
+        if isinstance(message, RequestVote) and message.leadership_transfer and sender in self.members:
             return True
         return (sender == self.leader or not self._hears_leader(now)) and now >= self._abstain_until
 
-    def _may_be_voted_for(self, sender: str) -> bool:
+    def _may_be_voted_for(self, sender: str, message: RequestVote | RequestPreVote) -> bool:
         """
         A voter; or one that was until a change which is not committed, and may be needed to bring that through; or
-        anybody, for a server that knows of no group yet (hashicorp/raft).
+        anybody, for a server that knows of no group yet (hashicorp/raft). And one whose log goes further than this
+        one: there may stand what made it a voter, and no leader can tell if this vote is needed to have one (Raft
+        dissertation 4.1: no server consults its own configuration on whom to vote for).
         """
-        return self.members.is_empty() or self.members.may_stand(sender)
+        if self.members.is_empty() or self.members.may_stand(sender):
+            return True
+        return (message.last_log_term, message.last_log_index) > (self.log.last_term, self.log.last)
 
     def _candidate_is_ahead(self, index: int, term: int) -> bool:
         """Whether a log that ends there has everything this one has committed (Raft 5.4.1)."""
@@ -149,7 +156,7 @@ class Elections(ServerState):
 
     def _grants_vote(self, message: RequestVote, sender: str) -> bool:
         """One vote a term, first come, and only for a log that lacks nothing (Raft 5.2, 5.4.1)."""
-        if not self._may_be_voted_for(sender):
+        if not self._may_be_voted_for(sender, message):
             return False
         if self.vote:
             return self.vote == sender
