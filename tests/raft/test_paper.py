@@ -581,6 +581,12 @@ class MembershipTests(SynchronousTestCase):
         acknowledge(core, "b", index)
         self.assertEqual(core.commit_index, 2)
 
+    def test_leaderOutsideTheGroupKeepsItsAddress(self) -> None:
+        """While it still leads, the others are told where it listens."""
+        core = self.committed()
+        core.remove_server("a", 10.0)
+        self.assertEqual({each.leader for each in answers(core)}, {"a:8300"})
+
     def test_leaderOutsideTheGroupStepsDown(self) -> None:
         """It steps down once it has committed that configuration, and stands no more. Raft 6"""
         core = self.committed()

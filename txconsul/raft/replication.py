@@ -96,6 +96,7 @@ class Leadership:
     """
     The state of a leader.
 
+    @ivar address: where this server listens, also while it leads a group that it has left.
     @ivar term_start: index of the first entry of this term.
     @ivar lease_until: until when it is certain that no other server can have been elected.
     @ivar transfer: to whom leadership is being handed, or None.
@@ -118,6 +119,7 @@ class Leadership:
     ) -> None:
         self.id = id
         self.term = term
+        self.address = ""
         self.reads = Reads()
         self.progress: dict[str, Progress] = {}
         self.transfer: Transfer | None = None
@@ -146,6 +148,7 @@ class Leadership:
     def reconfigure(self, now: float) -> None:
         """Another configuration is in force: know each of its members, and no others."""
         others = self._members.others(self.id)
+        self.address = self._members.address(self.id) or self.address
         for id in [id for id in self.progress if id not in self._members]:
             self._say_farewell(self.progress.pop(id), now)
         for id in others:
@@ -246,8 +249,7 @@ class Leadership:
 
     def _heartbeat(self, progress: Progress, now: float) -> None:
         """A sign of life; the next follows after a tenth to a fifth of the heartbeat timeout, at random."""
-        address = self._members.address(self.id)
-        self._send(progress, AppendEntries(self.term, address, round=self._begin_round(now)))
+        self._send(progress, AppendEntries(self.term, self.address, round=self._begin_round(now)))
         interval = self._timing.heartbeat / 10
         progress.heartbeat_at = now + self._rng.uniform(interval, 2 * interval)
 
@@ -276,9 +278,9 @@ class Leadership:
             return
         number = self._begin_round(now)
         last = previous + len(entries)
-        address = self._members.address(self.id)
         commit = self.commit_to_tell(last)
-        self._send(progress, AppendEntries(self.term, address, previous, previous_term, commit, entries, number))
+        message = AppendEntries(self.term, self.address, previous, previous_term, commit, entries, number)
+        self._send(progress, message)
         progress.in_flight.append((number, last, now))
         progress.commit_at = now + self._timing.heartbeat
         if progress.mode is Mode.PIPELINE:
@@ -295,8 +297,8 @@ class Leadership:
         progress.mode = Mode.SNAPSHOT
         progress.in_flight.clear()
         progress.pause_until = float("inf")
-        leader = self._members.address(self.id)
-        self._wish(SendSnapshot(progress.id, progress.address, self.term, leader, self._begin_round(now)))
+        number = self._begin_round(now)
+        self._wish(SendSnapshot(progress.id, progress.address, self.term, self.address, number))
 
     def commit_changed(self, now: float) -> None:
         """Followers hear of it with the next entries, or before long without any."""
