@@ -14,7 +14,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
-__all__ = ["PidFile", "heed_signals", "monotonic", "notify", "raise_file_limit"]
+__all__ = ["PidFile", "heed_signals", "monotonic", "notify", "raise_file_limit", "stop_once"]
 
 _log = Logger("txconsul.agent")
 
@@ -63,18 +63,20 @@ def monotonic(reactor: Any) -> None:
     reactor.seconds = time.monotonic
 
 
+def stop_once(reactor: Any) -> None:
+    """Stop a reactor that runs; of no effect on one that is being stopped."""
+    if reactor.running and not reactor._stopped:
+        reactor.stop()
+
+
 def heed_signals(reactor: Any) -> None:
     """
     Stop on the first interrupt or termination signal, and take those that follow for the impatience that they are.
     A hang-up, which asks Consul to read its configuration again, must at least not end the process.
     """
 
-    def stop() -> None:
-        if reactor.running and not reactor._stopped:
-            reactor.stop()
-
     def stop_soon(number: int, frame: object) -> None:
-        reactor.callFromThread(stop)
+        reactor.callFromThread(stop_once, reactor)
 
     def tell(number: int, frame: object) -> None:
         reactor.callFromThread(

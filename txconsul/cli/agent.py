@@ -56,7 +56,7 @@ def run(
     from twisted.internet import reactor
 
     from txconsul.agent.logs import begin, open_file
-    from txconsul.agent.process import heed_signals, monotonic
+    from txconsul.agent.process import heed_signals, monotonic, stop_once
 
     monotonic(reactor)
     log = configuration.log
@@ -73,8 +73,7 @@ def run(
 
     def stop_failed() -> None:
         status[0] = 1
-        if reactor.running:  # type: ignore[attr-defined]
-            reactor.stop()  # type: ignore[attr-defined]
+        stop_once(reactor)
 
     try:
         agent = assemble(configuration, reactor, stop_failed)
