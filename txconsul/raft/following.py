@@ -94,10 +94,13 @@ class Following(ServerState):
         return True
 
     def _without_known(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        """From the first entry on that this log has not, or has otherwise."""
+        """
+        From the first entry on that this log has not, or has otherwise. The end of a snapshot is compared, too: an
+        archive that a lost leader had restored, and nobody else, may be in the way.
+        """
         log = self.log
         for position, entry in enumerate(entries):
-            if entry.index > log.last or (entry.index > log.base and log.term(entry.index) != entry.term):
+            if entry.index > log.last or (entry.index >= log.base and log.term(entry.index) != entry.term):
                 return entries[position:]
         return ()
 
