@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as stdlib_json
-from contextlib import suppress
 from typing import Annotated, Any
 
 from hypothesis import given
@@ -142,7 +142,7 @@ class ReadTests(SynchronousTestCase):
     @given(st.binary(max_size=60))
     def test_anyBytes(self, data: bytes) -> None:
         """Any bytes give a record or BadJSON."""
-        with suppress(json.BadJSON):
+        with contextlib.suppress(json.BadJSON):
             json.decode(Sample, data)
 
     @given(

@@ -11,12 +11,11 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.endpoints.serving import Served
-from txconsul.errors import TooLarge
 from txconsul.http.answers import accepts_gzip
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies, Spool
 from txconsul.http.parameters import ReadDefaults
-from txconsul.http.parser import Request
+from txconsul.http.parser import BodyTooLarge, Request
 from txconsul.http.response import Response
 from txconsul.http.settings import HTTPSettings
 from txconsul.http.table import ROUTES
@@ -318,7 +317,7 @@ class BodyTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """A refusal tells the length, the limit and where the limit is documented."""
-        answer = Bodies(settings()).refused(self.request("PUT", "/v1/kv/a", "1001"), TooLarge())
+        answer = Bodies(settings()).refused(self.request("PUT", "/v1/kv/a"), BodyTooLarge(1001, 1000))
         self.assertEqual(answer.status, 413)
         self.assertIn(b"Request body(1001 bytes) too large, max size: 1000 bytes. See https://", answer.body)
 

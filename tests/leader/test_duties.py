@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.endpoints.serving import Served
 from txconsul.errors import DiskFull
+from txconsul.leader.features import FEATURES, Features
 from txconsul.leader.reconcile import RETRY_SECONDS, Reconcile, own_registration
 from txconsul.leader.session_ttl import RETRY_SECONDS as SESSION_RETRY_SECONDS
 from txconsul.leader.session_ttl import SessionTTL
@@ -134,6 +135,19 @@ class TombstoneTests(SynchronousTestCase):
         self.tombstones.stopService()
         self.served.clock.advance(10 * KEPT_SECONDS)
         self.assertEqual(self.reaped(), [])
+
+
+class FeatureTests(SynchronousTestCase):
+    """What all servers can do is in the state."""
+
+    def test_once(self) -> None:
+        """It is written once, by whoever leads first."""
+        served = Served()
+        for _ in range(2):
+            duty = Features(served.store, served.door, "dc1")
+            duty.startService()
+            duty.stopService()
+        self.assertEqual([record.entry.key for _, record in served.consensus.proposed], list(FEATURES))
 
 
 class ReconcileTests(SynchronousTestCase):

@@ -7,6 +7,7 @@ What runs is a Twisted service, whoever starts it.
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from twisted.python.failure import Failure
 
 from txconsul import CONSUL_VERSION, __version__
 from txconsul.agent.configuration.addresses import Address
-from txconsul.agent.configuration.model import Configuration
+from txconsul.agent.configuration.model import Configuration, UnixSockets
 from txconsul.agent.facts import AgentFacts
 from txconsul.agent.process import PidFile, notify, raise_file_limit
 from txconsul.agent.server import NobodyElse, Server, ServerSettings
@@ -48,6 +49,18 @@ STOP_SECONDS = 5.0
 SESSION_TTL_MIN = 10 * SECOND
 #: Open files kept back from HTTP connections: the log, snapshots, listeners, and connections of our own.
 FILES_RESERVED = 128
+
+
+def give_socket(path: str, to: UnixSockets) -> None:
+    """
+    Give a socket to the configured user and group, by their names or numbers.
+
+    @raise OSError: this may not be done here.
+    @raise LookupError: there is no such user or group.
+    """
+    if to.user or to.group:
+        owner, group = (int(one) if one.isdigit() else one or None for one in (to.user, to.group))
+        shutil.chown(path, owner, group)  # type: ignore[arg-type]  # typeshed wants one of them
 
 
 class Agent(MultiService):
@@ -157,6 +170,7 @@ class Agent(MultiService):
             header_bytes_max=it.http.max_header_bytes,
             connections_per_client_max=it.limits.http_max_conns_per_client,
             connections_max=connections_max,
+            handshake_seconds_max=it.limits.https_handshake_timeout,
         )
 
     # ---- coming and going ----
@@ -208,6 +222,8 @@ class Agent(MultiService):
     async def _listen_at(self, what: str, address: Address, factory: Any) -> None:
         description = address.endpoint(self._configuration.unix_sockets.mode)
         self._ports.append(await self._network.listen(description, factory))
+        if address.path:
+            give_socket(address.path, self._configuration.unix_sockets)
         self._log.info("Listening for {what} on {address}", what=what, address=str(address))
 
     def stopService(self) -> Deferred[Any]:

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txconsul.agent.agent import Agent
-from txconsul.agent.configuration import Configuration, ConfigurationError, load
+from txconsul.agent.configuration import Configuration, load
 from txconsul.agent.configuration.flags import AgentFlags
 from txconsul.agent.stores import on_disk, volatile
 from txconsul.agent.supported import check
@@ -25,8 +25,6 @@ __all__ = ["assemble", "configured"]
 
 _log = Logger("txconsul.agent")
 
-_UUID_TEXT = 36
-
 
 def configured(flags: AgentFlags) -> Configuration:
     """
@@ -34,24 +32,7 @@ def configured(flags: AgentFlags) -> Configuration:
 
     @raise ConfigurationError: it is not usable; the text says which key, where, and why.
     """
-    configuration = load(flags, for_start=True)
-    if configuration.node_id:
-        check_node_id(configuration.node_id)
-    return check(configuration)
-
-
-def check_node_id(text: str) -> None:
-    """@raise ConfigurationError: this is no UUID."""
-    problem = ""
-    if len(text) != _UUID_TEXT:
-        problem = "uuid string is wrong length"
-    else:
-        try:
-            uuid.UUID(text)
-        except ValueError:
-            problem = "uuid is improperly formatted"
-    if problem:
-        raise ConfigurationError(f"failed to setup node ID: specified NodeID is invalid: {problem}", "node_id")
+    return check(load(flags, for_start=True))
 
 
 def assemble(configuration: Configuration, reactor: Any, stop: Callable[[], object]) -> Agent:

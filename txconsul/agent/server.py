@@ -26,6 +26,7 @@ from txconsul.endpoints.methods import METHODS
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.site import Facts, Site
 from txconsul.interfaces import ILogStore, IRaftTransport, ISnapshotStore, IStableStore
+from txconsul.leader.features import Features
 from txconsul.leader.reconcile import Reconcile
 from txconsul.leader.session_ttl import SessionTTL
 from txconsul.leader.tombstones import Tombstones
@@ -164,6 +165,7 @@ class Server(MultiService, Observer):
         for duty in (
             timers,
             Tombstones(self.store, self.door, settings.datacenter, clock),
+            Features(self.store, self.door, settings.datacenter),
             Reconcile(self.door, settings.registration, clock),
         ):
             duty.setServiceParent(self._duties)

@@ -20,7 +20,7 @@ from txconsul.endpoints.site import Site
 from txconsul.errors import InvalidRequest
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.command import Command
-from txconsul.records.health import PASSING, HealthCheck
+from txconsul.records.health import PASSING, HealthCheck, HealthCheckDefinition
 from txconsul.records.queries import (
     ChecksInStateRequest,
     DCSpecificRequest,
@@ -74,6 +74,22 @@ def prepare_service(service: NodeService, authorizer: Authorizer) -> NodeService
     return service if service.id else msgspec.structs.replace(service, id=service.service)
 
 
+def check_type(definition: HealthCheckDefinition) -> str:
+    """What kind of check a definition describes; empty where it describes none."""
+    if definition.interval > 0:
+        for kind in _INTERVAL_KINDS:
+            if getattr(definition, _FIELDS.get(kind, kind)):
+                return kind
+    if definition.ttl > 0:
+        return "ttl"
+    return "alias" if definition.alias_node or definition.alias_service else ""
+
+
+#: Kinds of checks that are run again and again, in the order in which a definition is read.
+_INTERVAL_KINDS = ("grpc", "http", "tcp", "udp", "docker", "script", "h2ping", "os_service")
+_FIELDS = {"docker": "docker_container_id", "script": "script_args", "h2ping": "h2_ping"}
+
+
 def prepare_check(check: HealthCheck, node: str) -> HealthCheck:
     """A check made complete: without an id, its name is its id; without a node, it is the request's."""
     changed: dict[str, str] = {}
@@ -95,9 +111,15 @@ def register(store: Store, request: RegisterRequest, authorizer: Authorizer, lea
     given = request.checks or ()
     if request.check is not None:
         given = (*given, request.check)
-    checks = tuple([prepare_check(one, request.node) for one in given if one is not None])
+    checks = tuple([_typed(prepare_check(one, request.node)) for one in given if one is not None])
     _vet_checks(store, request.node, service, checks)
     return msgspec.structs.replace(request, service=service, check=None, checks=checks or None, token="")
+
+
+def _typed(check: HealthCheck) -> HealthCheck:
+    """The check with its type, as far as its definition tells."""
+    kind = "" if check.type else check_type(check.definition)
+    return msgspec.structs.replace(check, type=kind) if kind else check
 
 
 def _vet_checks(store: Store, node: str, service: NodeService | None, checks: tuple[HealthCheck, ...]) -> None:
@@ -157,7 +179,29 @@ def _has_meta(meta: dict[str, str] | None, wanted: dict[str, str]) -> bool:
 def services(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The names of all services, with all tags of their instances."""
     _unfiltered(request)
-    return store.catalog.services()
+    index, found = store.catalog.services()
+    if request.node_meta_filters:
+        found = _services_of_nodes(store, request.node_meta_filters)
+    return index, found
+
+
+def _services_of_nodes(store: Store, wanted: dict[str, str]) -> dict[str, list[str]]:
+    """The services of the nodes with certain metadata, with all tags of those instances."""
+    tags: dict[str, set[str]] = {}
+    for node in store.catalog.nodes()[1]:
+        if _has_meta(node.meta, wanted):
+            _, found = store.catalog.node_services(node.node)
+            for service in (found[1] if found else {}).values():
+                tags.setdefault(service.service, set()).update(service.tags or ())
+    return {name: sorted(given) for name, given in tags.items()}
+
+
+def _on_nodes(store: Store, found: list[Any], wanted: dict[str, str] | None) -> list[Any]:
+    """Those of some checks that are of nodes with certain metadata."""
+    if not wanted:
+        return found
+    nodes = {node.node for node in store.catalog.nodes()[1] if _has_meta(node.meta, wanted)}
+    return [one for one in found if one.node in nodes]
 
 
 @read("Catalog.NodeServices", NodeSpecificRequest, lambda request: (node_key(request.node),))
@@ -171,7 +215,9 @@ def node_services(store: Store, request: NodeSpecificRequest, authorizer: Author
 def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node."""
     _unfiltered(request)
-    return store.catalog.service_nodes(request.service_name, request.service_tags)
+    index, found = store.catalog.service_nodes(request.service_name, request.service_tags)
+    wanted = request.node_meta_filters
+    return index, [one for one in found if _has_meta(one.node_meta, wanted)] if wanted else found
 
 
 @read("Health.NodeChecks", NodeSpecificRequest, lambda request: (node_key(request.node),))
@@ -185,14 +231,16 @@ def node_checks(store: Store, request: NodeSpecificRequest, authorizer: Authoriz
 def service_checks(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The checks of a service's instances."""
     _unfiltered(request)
-    return store.catalog.service_checks(request.service_name)
+    index, found = store.catalog.service_checks(request.service_name)
+    return index, _on_nodes(store, found, request.node_meta_filters)
 
 
 @read("Health.ChecksInState", ChecksInStateRequest, lambda request: (table("checks"),))
 def checks_in_state(store: Store, request: ChecksInStateRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """All checks of one status, or of any."""
     _unfiltered(request)
-    return store.catalog.checks_in_state(request.state)
+    index, found = store.catalog.checks_in_state(request.state)
+    return index, _on_nodes(store, found, request.node_meta_filters)
 
 
 @read("Health.ServiceNodes", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
@@ -200,6 +248,9 @@ def health_service_nodes(store: Store, request: ServiceSpecificRequest, authoriz
     """The instances of a service, each with its node and the checks of both."""
     _unfiltered(request)
     index, found = store.catalog.check_service_nodes(request.service_name, request.service_tags)
+    if request.node_meta_filters:
+        wanted = request.node_meta_filters
+        found = [one for one in found if one.node is not None and _has_meta(one.node.meta, wanted)]
     if request.must_be_passing:
         found = [one for one in found if all(check.status == PASSING for check in one.checks or ())]
     return index, found

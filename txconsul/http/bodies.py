@@ -5,14 +5,14 @@ How much of a request's body is taken, and where it goes: asked before the body 
 from __future__ import annotations
 
 import tempfile
-from typing import IO, Any
+from typing import IO
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txconsul.errors import TooLarge, TxconsulError
 from txconsul.http.answers import failure
-from txconsul.http.parser import Request
+from txconsul.http.parser import BodyTooLarge, Request
 from txconsul.http.response import Response
 from txconsul.http.routes_kv import too_large as value_too_large
 from txconsul.http.routes_txn import too_large as txn_too_large
@@ -77,20 +77,19 @@ class Bodies:
     def refused(self, request: Request, reason: Exception) -> Response:
         """The answer to a body that was not taken."""
         if isinstance(reason, TooLarge):
-            return failure(self._settings, self._too_large(request))
+            return failure(self._settings, self._too_large(request, reason))
         if isinstance(reason, TxconsulError):
             return failure(self._settings, reason)
         self._log.failure("A body could not be taken", Failure(reason))
         return failure(self._settings, TxconsulError())
 
-    def _too_large(self, request: Request) -> TxconsulError:
-        """The refusal in Consul's words, where the length was told."""
-        told: Any = request.header(b"content-length")
+    def _too_large(self, request: Request, reason: TooLarge) -> TooLarge:
+        """The refusal in Consul's words, where the length is known."""
         path = _path(request)
-        if told is None or not (path.startswith(_KV) or path == _TXN):
+        if not isinstance(reason, BodyTooLarge) or not (path.startswith(_KV) or path == _TXN):
             return TooLarge()
         refuse = txn_too_large if path == _TXN else value_too_large
-        return refuse(int(told), self.limit(request))
+        return refuse(reason.length, reason.limit)
 
 
 def _path(request: Request) -> bytes:

@@ -92,7 +92,7 @@ def _render_node(api: API, call: Call, answer: Answer) -> Response:
 def _render_node_list(api: API, call: Call, answer: Answer) -> Response:
     """A node with a list of its services."""
     node, services = (None, {}) if answer.value is None else answer.value
-    shown = {"Node": node, "Services": [_filled(one, tags=()) for one in services.values()]}
+    shown = {"Node": node, "Services": [_filled(one, tags=()) for one in services.values()] or None}
     return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
 
 

@@ -9,15 +9,12 @@ Source: what Consul's leader registers of a server that is alive, as clients fin
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txconsul.errors import TxconsulError
 from txconsul.interfaces import ICaller
 from txconsul.records.catalog import RegisterRequest
 from txconsul.records.health import PASSING, SERF_HEALTH, HealthCheck
@@ -99,13 +96,8 @@ class Reconcile(Service):
     def _register(self) -> None:
         if not self.running:
             return
-        try:
-            done: Any = self._door.call("Catalog.Register", self._registration, Context())
-        except TxconsulError:
-            self._again(Failure())
-            return
-        if isinstance(done, Deferred):
-            done.addErrback(self._again)
+        done = maybeDeferred(self._door.call, "Catalog.Register", self._registration, Context())
+        done.addErrback(self._again)
 
     def _again(self, reason: Failure) -> None:
         if self.running:

@@ -10,17 +10,16 @@ Source: Consul's documentation of sessions.
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txconsul.codec.duration import SECOND, BadDuration, parse_duration
 from txconsul.driver import Alarm
-from txconsul.errors import TxconsulError
 from txconsul.interfaces import ICaller
 from txconsul.records.query import Context
 from txconsul.records.session import Session, SessionRequest
@@ -107,14 +106,12 @@ class SessionTTL(Service):
         if self._store.sessions.get(session_id)[1] is None:
             return  # it ended otherwise: its node or a check is gone
         request = SessionRequest(datacenter=self._datacenter, op="destroy", session=Session(id=session_id))
-        try:
-            done: Any = self._door.call("Session.Apply", request, Context())
-        except TxconsulError:
-            self._retry(Failure(), session_id)
-            return
-        if isinstance(done, Deferred):
-            done.addCallbacks(lambda _: self._log.debug("Session TTL expired: session={id}", id=session_id))
-            done.addErrback(self._retry, session_id)
+        done = maybeDeferred(self._door.call, "Session.Apply", request, Context())
+        done.addCallbacks(
+            lambda _: self._log.debug("Session TTL expired: session={id}", id=session_id),
+            self._retry,
+            errbackArgs=(session_id,),
+        )
 
     def _retry(self, reason: Failure, session_id: str) -> None:
         attempt = self._attempts.get(session_id, 0)

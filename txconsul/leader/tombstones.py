@@ -7,15 +7,14 @@ Source: Consul's C{tombstone_ttl} of 15 minutes, collected in steps of half a mi
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from txconsul.errors import TxconsulError
 from txconsul.interfaces import ICaller
 from txconsul.records.kv import TombstoneRequest
 from txconsul.records.query import Context
@@ -76,10 +75,5 @@ class Tombstones(Service):
 
     def _reap(self, index: int) -> None:
         request = TombstoneRequest(datacenter=self._datacenter, op="reap", reap_index=index)
-        try:
-            done: Any = self._door.call("Tombstone.Reap", request, Context())
-        except TxconsulError as error:
-            self._log.warn("Could not reap tombstones: {error}", error=error)
-            return
-        if isinstance(done, Deferred):
-            done.addErrback(lambda reason: self._log.warn("Could not reap tombstones: {error}", error=reason.value))
+        done = maybeDeferred(self._door.call, "Tombstone.Reap", request, Context())
+        done.addErrback(lambda reason: self._log.warn("Could not reap tombstones: {error}", error=reason.value))

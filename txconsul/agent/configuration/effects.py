@@ -19,7 +19,8 @@ EFFECTIVE = frozenset(
     addresses.http addresses.https advertise_addr advertise_addr_ipv4 advertise_addr_ipv6 advertise_addr_wan
     advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect client_addr data_dir
     datacenter default_query_time disable_http_unprintable_char_filter discovery_max_stale http_config.
-    limits.http_max_conns_per_client limits.kv_max_value_size limits.txn_max_req_len log_file log_json log_level
+    limits.http_max_conns_per_client
+    limits.https_handshake_timeout limits.kv_max_value_size limits.txn_max_req_len log_file log_json log_level
     log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id node_meta node_name
     performance.raft_multiplier performance.rpc_hold_timeout pid_file ports.http ports.https primary_datacenter
     raft_snapshot_interval raft_snapshot_threshold raft_trailing_logs server session_ttl_min tagged_addresses
@@ -27,7 +28,7 @@ EFFECTIVE = frozenset(
     tls.defaults.tls_cipher_suites tls.defaults.tls_min_version tls.defaults.verify_incoming tls.https.ca_file
     tls.https.ca_path tls.https.cert_file tls.https.key_file tls.https.tls_cipher_suites tls.https.tls_min_version
     tls.https.verify_incoming
-    translate_wan_addrs unix_sockets.mode
+    translate_wan_addrs unix_sockets.
     """.split()  # noqa: SIM905
 )
 
