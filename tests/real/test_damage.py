@@ -4,6 +4,7 @@ Data directories that were damaged, are in use, are newer than the program, or a
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
@@ -26,12 +27,6 @@ class DamageTests(ProcessTestCase):
     #: The data directory of an agent that was killed after some writes, made by the first test.
     written: Path | None = None
 
-    @classmethod
-    def tearDownClass(cls) -> None:
-        if cls.written is not None:
-            shutil.rmtree(cls.written)
-            cls.written = None
-
     def setUp(self) -> None:
         """A data directory with some writes in it, and nobody using it."""
         super().setUp()
@@ -41,6 +36,7 @@ class DamageTests(ProcessTestCase):
                 self.put(f"key/{number}", b"value %d" % number)
             process.kill()
             DamageTests.written = Path(tempfile.mkdtemp(prefix="txc-"))
+            atexit.register(shutil.rmtree, DamageTests.written, ignore_errors=True)
             shutil.copytree(self.data, DamageTests.written / "data")
         else:
             shutil.copytree(DamageTests.written / "data", self.data)

@@ -1,0 +1,124 @@
+"""
+The README's tour, command by command, with curl, our own command line and py-consul, on a fresh agent.
+
+Answers are compared with what README shows, but for numbers and ids. Where README starts or kills the agent, this test
+does so in its own way.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from unittest import SkipTest
+
+from tests.real.process import DEADLINE_SECONDS, ROOT, Process, ProcessTestCase, environment
+
+README = ROOT / "README.md"
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_INDEX = re.compile(r"ModifyIndex\W+(\d+)")
+#: The agent itself, and the end of it: not for a shell.
+_STARTS, _KILLS = re.compile(r"\$ twist "), re.compile(r"\$ (pkill|kill) ")
+
+
+def blocks(text: str) -> list[list[str]]:
+    """The lines of each C{console} block."""
+    found = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [block.splitlines() for block in found]
+
+
+def steps(lines: list[str]) -> list[tuple[str, list[str]]]:
+    """The commands of a block, each with the lines that it shows. What runs beside the next command is one with it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in lines:
+        if not line.startswith("$ "):
+            found[-1][1].append(line)
+        elif found and found[-1][0].endswith("&"):
+            found[-1] = (f"{found[-1][0]} {line[2:]}; wait", found[-1][1])
+        else:
+            found.append((line if _STARTS.match(line) or _KILLS.match(line) else line[2:], []))
+    return found
+
+
+def pattern(line: str) -> str:
+    """What a line that README shows must look like: any ids and numbers, all else as it is."""
+    parts = []
+    for piece in re.split(rf"({_UUID.pattern}|\d+)", line):
+        if _UUID.fullmatch(piece):
+            parts.append(f"({_UUID.pattern})")
+        else:
+            parts.append(r"\d+" if piece.isdigit() else re.escape(piece))
+    return "".join(parts) + r"\s*"
+
+
+class ReadmeTests(ProcessTestCase):
+    """README says what happens."""
+
+    def setUp(self) -> None:
+        """An agent on an address of its own, as the README's is on localhost:8500."""
+        super().setUp()
+        if not README.is_file():
+            raise SkipTest("there is no README.md beside these tests")
+        if shutil.which("curl") is None:
+            raise SkipTest("curl is not installed: script/debian-packages")
+        self.host, self.port = self.own_address()
+        self.file = self.configuration(addresses={"http": self.host}, ports={"http": self.port})
+        self.process = self.run_agent_again()
+
+    def run_agent_again(self) -> Process:
+        """Start it, and wait until it serves."""
+        process = self.run_agent("-config-file", self.file)
+        self.wait_until_it_serves(process)
+        return process
+
+    def shell(self, command: str) -> list[str]:
+        """Run a README command against this agent; the lines that it writes."""
+        place = f"{self.host}:{self.port}"
+        python = shlex.quote(sys.executable)
+        command = command.replace("localhost:8500", place)
+        command = re.sub(r"(^|[;&|] )curl ", r"\1curl -sS -w '\\n' ", command)
+        command = re.sub(r"(^|[;&|] )txconsul ", rf"\1{python} -m txconsul.cli.main ", command)
+        command = re.sub(r"(^|[;&|] )python ", rf"\1{python} ", command)
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=self.directory,
+            env=environment(CONSUL_HTTP_ADDR=place),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS,
+        )
+        return [line for line in (done.stdout + done.stderr).splitlines() if line]
+
+    def test_tour(self) -> None:
+        """Every command of the tour answers as README shows."""
+        #: What README shows -> what it is here, where later commands name it.
+        ids: dict[str, str] = {}
+        count = 0
+        for block in blocks(README.read_text()):
+            for command, shown in steps(block):
+                if _STARTS.match(command):
+                    continue
+                if _KILLS.match(command):
+                    self.process.kill()
+                    self.process = self.run_agent_again()
+                    continue
+                for theirs, ours in ids.items():
+                    command = command.replace(theirs, ours)
+                got = self.shell(command)
+                wanted = [line for line in shown if line]
+                if "&" in command:  # two programs write, and either may be first
+                    got, wanted = sorted(got), sorted(wanted)
+                self.assertEqual(len(got), len(wanted), f"{command}: {got}")
+                for line, expected in zip(got, wanted, strict=True):
+                    match = re.fullmatch(pattern(expected), line)
+                    self.assertIsNotNone(match, f"{command}: {line!r} instead of {expected!r}")
+                    assert match is not None
+                    ids.update(zip(_UUID.findall(expected), match.groups(), strict=True))
+                    # a later command may wait for a change after an index that README shows
+                    indexes = (f"index={found}" for found in _INDEX.findall(expected))
+                    ids.update(zip(indexes, (f"index={found}" for found in _INDEX.findall(line)), strict=True))
+                count += 1
+        self.assertGreater(count, 10)
+        self.stopped(self.process)
