@@ -582,3 +582,23 @@ class ThreeServersTests(SynchronousTestCase):
         self.clock.advance(2.0)
         self.successResultOf(waiting)
         self.assertEqual([host.machine.words for host in self.hosts.values()], [[b"p"]] * 3)
+
+    def test_readsDuringARestore(self) -> None:
+        """Until an archive's state is committed no read is told that it is certain."""
+        leader = self.leader()
+        leader.consensus.propose(b"x")
+        self.clock.advance(0.5)
+        restored = leader.consensus.restore(SnapshotMeta(size=2), BytesIO(b"p\n"))
+        seen: list[list[bytes]] = []
+        for _ in range(50):
+            self.clock.advance(0.002)
+            waiting = leader.consensus.verify()
+            assert waiting is not None
+            waiting.addCallback(lambda _: seen.append(list(leader.machine.words)))
+            if leader.consensus.lease_valid():
+                seen.append(list(leader.machine.words))
+        self.clock.advance(2.0)
+        self.successResultOf(restored)
+        self.assertEqual(len([words for words in seen if words == [b"p"]]) + seen.count([b"x"]), len(seen))
+        self.assertEqual(sorted(seen, reverse=True), seen)
+        self.assertEqual(seen[-1], [b"p"])

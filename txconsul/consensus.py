@@ -103,7 +103,9 @@ class Consensus:
         self._stopped = False
         self._starting: Deferred[None] | None = None
         self._transfer: Deferred[None] | None = None
+        # While an archive is being restored: what is proposed, and which reads wait until its state is committed.
         self._restoring: list[tuple[bytes, object, Deferred[Any]]] | None = None
+        self._uncertain: list[Deferred[None]] | None = None
 
     # ---- beginning and end ----
 
@@ -373,6 +375,10 @@ class Consensus:
         """
         if not self.is_leader:
             return fail(NoLeader())
+        if self._uncertain is not None:
+            waiting: Deferred[None] = Deferred()
+            self._uncertain.append(waiting)
+            return waiting
         now = self._seconds()
         core = self.core
         if core.members.is_alone(self.id) and core.lease_valid(now) and self._applying.applied >= core.commit_index:
@@ -390,7 +396,12 @@ class Consensus:
         been elected, and all that it knows to be committed is applied.
         """
         core = self.core
-        return self.is_leader and core.lease_valid(self._seconds()) and self._applying.applied >= core.commit_index
+        return (
+            self.is_leader
+            and self._uncertain is None
+            and core.lease_valid(self._seconds())
+            and self._applying.applied >= core.commit_index
+        )
 
     # ---- what is known ----
 
@@ -466,19 +477,29 @@ class Consensus:
             return fail(Unavailable("a snapshot is being restored"))
 
         async def work() -> None:
-            held: list[tuple[bytes, object, Deferred[Any]]] = []
-            self._restoring = held
-            try:
-                await self.barrier()
-                await self._traffic.take_over(meta, stream)
-                self._drain()
-            finally:
-                self._restoring = None
-                for data, record, waiting in held:
-                    self.propose(data, record).chainDeferred(waiting)
+            await self.barrier()
+            self._uncertain = []
+            await self._traffic.take_over(meta, stream)
+            self._drain()
+            self._end_of_restore()
             await self.barrier()
 
-        return Deferred.fromCoroutine(work())
+        def over(result: Any) -> Any:
+            self._end_of_restore()
+            uncertain, self._uncertain = self._uncertain or [], None
+            for read in uncertain:
+                verified = self.verify()
+                (succeed(None) if verified is None else verified).chainDeferred(read)
+            return result
+
+        self._restoring = []
+        return Deferred.fromCoroutine(work()).addBoth(over)
+
+    def _end_of_restore(self) -> None:
+        """What was proposed meanwhile comes after it."""
+        held, self._restoring = self._restoring or [], None
+        for data, record, waiting in held:
+            self.propose(data, record).chainDeferred(waiting)
 
     # ---- what the core wishes ----
 

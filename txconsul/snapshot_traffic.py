@@ -272,6 +272,8 @@ class SnapshotTraffic:
         except Exception as error:
             applying.resume()
             core.restore_failed(self._clock.seconds())
+            if isinstance(error, CancelledError):
+                raise LeadershipLost from error
             if isinstance(error, DiskFailed):
                 self._failed("restoring a snapshot", Failure())
             raise

@@ -304,7 +304,10 @@ class Faults:
             self._known(server.consensus.snapshot())
 
     def _restore(self) -> None:
-        """See the module's documentation on what a restore promises: only a lone leader's is safe from losing it."""
+        """
+        An archive takes the place of the state. Only in a group of one: in a larger one an archive is lost, and in the
+        way, if its leader is lost before a majority has it.
+        """
         leader = self._leader()
         if leader is None or leader.consensus is None or len(leader.consensus.configuration.servers) > 1:
             return

@@ -76,6 +76,11 @@ class Facts:
         self.values: dict[int, tuple[str, int, int]] = {}
         self.floors: dict[str, tuple[int, int]] = {}
 
+    def forget(self, after: int, term: int) -> None:
+        """Entries of this term after this index were never anywhere but in one server's memory."""
+        for place in [place for place in self.entries if place[0] > after and place[1] == term]:
+            del self.entries[place]
+
     def floor(self, key: str) -> tuple[int, int]:
         """How far a list is, at least, for whoever asks now."""
         return self.floors.get(key, (0, 0))

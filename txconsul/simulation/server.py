@@ -252,6 +252,9 @@ class SimulatedServer(Observer):
         self.tell(f"discard after {after}")
         while self.configurations and self.configurations[-1] > after:
             self.configurations.pop()
+        if self.leads and self.consensus is not None and len(self.consensus.configuration.servers) == 1:
+            # A lone leader whose disk is full uses the places again of entries that nobody has seen.
+            self._world.facts.forget(after, self.consensus.term)
 
     def was_reset(self, index: int) -> None:
         """Its log begins anew."""
