@@ -408,6 +408,36 @@ class LoneServerTests(SynchronousTestCase):
         self.assertEqual((stats["state"], stats["num_peers"], stats["commit_index"]), ("Leader", "0", "2"))
         self.assertEqual({type(value) for value in stats.values()}, {str})
 
+    def test_askedBeforeItStarted(self) -> None:
+        """A server that is still starting knows of nothing, and refuses."""
+        self.propose(b"x")
+        self.consensus.snapshot()
+        self.clock.advance(0.1)
+        self.host.crash()
+        self.assertNoResult(self.host.start())
+        consensus = self.host.consensus
+        self.assertEqual((consensus.term, consensus.commit_index, consensus.last_contact()), (0, 0, None))
+        self.assertEqual((consensus.leader_id, consensus.stats(), consensus.is_leader), ("", {}, False))
+        self.failureResultOf(consensus.propose(b"y"), NoLeader)
+        self.failureResultOf(consensus.snapshot(), Unavailable)
+        self.assertFalse(consensus.lease_valid())
+        consensus.unreachable("b")
+        self.clock.advance(0.1)
+        self.assertTrue(consensus.is_leader)
+
+    def test_stoppedWhileItStarts(self) -> None:
+        """A start that is cut short leaves nothing behind."""
+        self.propose(b"x")
+        self.consensus.snapshot()
+        self.clock.advance(0.1)
+        self.host.crash()
+        starting = self.host.start()
+        self.host.consensus.stop()
+        self.clock.advance(0.01)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertIsNot(starting.called, False)
+        starting.addErrback(lambda _: None)
+
     def test_longReplayIsTold(self) -> None:
         """A long log is applied in slices and says so at its beginning and end."""
         from twisted.logger import globalLogPublisher
@@ -424,7 +454,7 @@ class LoneServerTests(SynchronousTestCase):
         ticks = iter(range(10**9))
         globalLogPublisher.addObserver(observe)
         try:
-            self.clock.seconds = lambda: self.clock.now + next(ticks) * 0.001  # type: ignore[method-assign]
+            self.clock.seconds = lambda: self.clock.now + next(ticks) * 0.003  # type: ignore[method-assign]
             self.host.start()
             for _ in range(2000):
                 self.clock.step()

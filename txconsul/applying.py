@@ -25,7 +25,8 @@ __all__ = ["Applying"]
 #: A slice ends after this many seconds (looked at once in C{_LOOK_EVERY} entries), so that heartbeats get through.
 _SLICE_SECONDS = 0.02
 _LOOK_EVERY = 64
-#: Bytes of entries read from the log at once.
+#: Entries, and bytes of them, read from the log at once.
+_READ_ENTRIES = 256
 _READ_BYTES_MAX = 1 << 20
 #: A catch-up of at least this many entries is worth telling of, and again after so many seconds.
 _TOLD_FROM = 1000
@@ -190,7 +191,7 @@ class Applying:
                 index += 1
             else:
                 high = min(committed, pending[0][0] - 1) if pending else committed
-                for entry in self._log_store.entries(index, min(high, index + _LOOK_EVERY) + 1, _READ_BYTES_MAX):
+                for entry in self._log_store.entries(index, min(high + 1, index + _READ_ENTRIES), _READ_BYTES_MAX):
                     if entry.type == command:
                         apply(index, entry.data, None)
                     self.applied = index

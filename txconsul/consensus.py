@@ -395,12 +395,11 @@ class Consensus:
         Whether this server's state is the newest there is, by its clock alone: it leads, no other server can have
         been elected, and all that it knows to be committed is applied.
         """
-        core = self.core
         return (
             self.is_leader
             and self._uncertain is None
-            and core.lease_valid(self._seconds())
-            and self._applying.applied >= core.commit_index
+            and self.core.lease_valid(self._seconds())
+            and self._applying.applied >= self.core.commit_index
         )
 
     # ---- what is known ----
@@ -418,7 +417,7 @@ class Consensus:
     @property
     def term(self) -> int:
         """The newest term known."""
-        return self.core.term
+        return self.core.term if self._driver is not None else 0
 
     @property
     def last_index(self) -> int:
@@ -428,7 +427,7 @@ class Consensus:
     @property
     def commit_index(self) -> int:
         """The newest entry known to be committed."""
-        return self.core.commit_index
+        return self.core.commit_index if self._driver is not None else 0
 
     @property
     def applied_index(self) -> int:
@@ -444,11 +443,15 @@ class Consensus:
         """Seconds since the leader was heard; 0.0 if this server leads, None if it never heard one."""
         if self.is_leader:
             return 0.0
+        if self._driver is None:
+            return None
         seconds = self._seconds() - self.core.last_contact
         return seconds if seconds < float("inf") else None
 
     def stats(self) -> dict[str, str]:
-        """What C{consul info} shows of Raft."""
+        """What C{consul info} shows of Raft; nothing while the server is still starting."""
+        if self._driver is None:
+            return {}
         return raft_stats(self.core, self.applied_index, self.last_contact(), self._traffic.meta)
 
     # ---- snapshots ----
@@ -460,6 +463,8 @@ class Consensus:
         @return: a Deferred firing when it is durable; a call while one is being written waits for that one. It fails
             with L{DiskFull}, or L{Unavailable} if the state is being replaced.
         """
+        if self._driver is None:
+            return fail(Unavailable("the server is still starting"))
         return self._traffic.take()
 
     def restore(self, meta: SnapshotMeta, stream: BinaryIO) -> Deferred[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -57,6 +58,19 @@ class RaftTests(SynchronousTestCase):
             hashes.append((world.transcript.hash, world.transcript.count))
         self.assertEqual(hashes[0], hashes[1])
         self.assertGreater(hashes[0][1], 1000)
+
+    def test_sameSeedInAnotherProcess(self) -> None:
+        """The order of a set, which differs between processes, decides nothing."""
+        code = "from txconsul.simulation.world import World; w = World(3); w.run(4.0); print(w.transcript.hash)"
+        hashes = []
+        for number in (1, 2):
+            environment = {**os.environ, "PYTHONHASHSEED": str(number), "PYTHONPATH": str(HERE.parent.parent)}
+            ran = subprocess.run(
+                [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60
+            )
+            hashes.append(ran.stdout)
+        self.assertEqual(hashes[0], hashes[1])
+        self.assertRegex(hashes[0], "^[0-9a-f]{8}\n$")
 
     def test_otherSeedOtherTranscript(self) -> None:
         """Another seed is another history."""
