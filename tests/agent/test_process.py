@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -17,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from txconsul.agent.facts import AgentFacts
 from txconsul.agent.logs import LEVELS, observer, open_file
-from txconsul.agent.process import PidFile, monotonic, notify
+from txconsul.agent.process import COLLECTOR_THRESHOLD, PidFile, calm_collector, monotonic, notify
 from txconsul.errors import DiskFull
 
 
@@ -160,6 +161,18 @@ class MonotonicTests(TestCase):
             reactor.runUntilCurrent()
         self.assertEqual(rung, [1.0])
         self.assertEqual(Stepped.asked, 0)
+
+
+class CollectorTests(SynchronousTestCase):
+    """The cycle collector, which must not walk every waiting request."""
+
+    def test_calmed(self) -> None:
+        """It looks rarely, and not at what was there before."""
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        self.addCleanup(gc.unfreeze)
+        calm_collector()
+        self.assertEqual(gc.get_threshold()[0], COLLECTOR_THRESHOLD)
+        self.assertGreater(gc.get_freeze_count(), 0)
 
 
 class FactsTests(SynchronousTestCase):

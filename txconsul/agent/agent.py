@@ -24,7 +24,7 @@ from txconsul import CONSUL_VERSION, __version__
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, UnixSockets
 from txconsul.agent.facts import AgentFacts
-from txconsul.agent.process import PidFile, notify, raise_file_limit
+from txconsul.agent.process import PidFile, calm_collector, notify, raise_file_limit
 from txconsul.agent.server import NobodyElse, Server, ServerSettings
 from txconsul.agent.stores import Stores
 from txconsul.codec.duration import SECOND
@@ -179,6 +179,7 @@ class Agent(MultiService):
         """Begin: take part, listen, and say so."""
         it = self._configuration
         files = raise_file_limit()
+        calm_collector()
         self._pid_file.write()
         for warning in it.warnings:
             self._log.warn("{warning}", warning=warning)

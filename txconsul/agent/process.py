@@ -4,6 +4,7 @@ What an agent does to the process that it runs in: open files, the supervisor th
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -14,7 +15,10 @@ from typing import Any
 
 from twisted.logger import Logger
 
-__all__ = ["PidFile", "heed_signals", "monotonic", "notify", "raise_file_limit", "stop_once"]
+__all__ = ["PidFile", "calm_collector", "heed_signals", "monotonic", "notify", "raise_file_limit", "stop_once"]
+
+#: Containers made and not yet freed before the collector looks at the youngest; a few MiB at most.
+COLLECTOR_THRESHOLD = 20_000
 
 _log = Logger("txconsul.agent")
 
@@ -33,6 +37,19 @@ def raise_file_limit() -> int:
         except (ValueError, OSError):  # a hard limit of "no limit" that the kernel does not grant
             return soft
     return soft
+
+
+def calm_collector() -> None:
+    """
+    Let the cycle collector look more rarely, and not at what was made so far: modules, tables, the state itself.
+
+    A request that waits for the disk is a dozen containers, and hundreds wait at once. With Python's own threshold the
+    collector walks them again and again, for a quarter of the CPU time of a write (measured at 256 clients), and hardly
+    ever finds a cycle: nearly all of our garbage has none.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTOR_THRESHOLD, *gc.get_threshold()[1:])
 
 
 def notify(state: str, environment: Any = os.environ) -> bool:
