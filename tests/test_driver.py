@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from txconsul.driver import Alarm, Driver
+from txconsul.driver import HOLD, Alarm, Driver, Slices
 
 
 class AlarmTests(SynchronousTestCase):
@@ -148,3 +151,95 @@ class DriverTests(SynchronousTestCase):
         self.driver.fed()
         self.driver.drain()
         self.assertEqual((self.done, self.clock.getDelayedCalls()), ([], []))
+
+    def test_held(self) -> None:
+        """An output that cannot be carried out yet holds all that follows, in order, until it can."""
+        may: list[bool] = []
+
+        def carry(word: str) -> object:
+            if word == "b" and not may:
+                return HOLD
+            self.done.append(word)
+            return None
+
+        driver = Driver(self.core, self.clock, {str: carry})
+        self.core.output += ["a", "b", "c"]
+        driver.drain()
+        self.core.output.append("d")
+        driver.fed()
+        self.clock.advance(0)
+        self.assertEqual(self.done, ["a"])
+        driver.resume()
+        self.assertEqual(self.done, ["a"])
+        may.append(True)
+        driver.resume()
+        self.assertEqual(self.done, ["a", "b", "c", "d"])
+
+    def test_failure(self) -> None:
+        """An exception while an output is carried out stops the driver, and is told."""
+        told: list[Failure] = []
+
+        def carry(word: str) -> None:
+            raise ValueError(word)
+
+        driver = Driver(self.core, self.clock, {str: carry}, failed=told.append)
+        self.core.output += ["a", "b"]
+        driver.fed()
+        self.clock.advance(0)
+        self.assertEqual([str(failure.value) for failure in told], ["a"])
+        driver.fed()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_failureWithoutListener(self) -> None:
+        """Where nobody wants to know of exceptions, they come through."""
+        driver = Driver(self.core, self.clock, {})
+        self.core.output.append("a")
+        self.assertRaises(KeyError, driver.drain)
+
+
+class SlicesTests(SynchronousTestCase):
+    """Long work leaves room for others."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.steps: list[int] = []
+        self.closed = False
+
+    def work(self, count: int, cost: float) -> Iterator[None]:
+        """Steps that take C{cost} seconds each."""
+        try:
+            for number in range(count):
+                self.steps.append(number)
+                self.clock.rightNow += cost
+                yield
+        finally:
+            self.closed = True
+
+    def test_slices(self) -> None:
+        """A slice ends after its time, and the next begins in another turn."""
+        done = Slices(self.clock, 0.01).run(self.work(10, 0.004))
+        self.assertEqual(len(self.steps), 3)
+        self.assertNoResult(done)
+        self.clock.advance(0)
+        self.assertGreater(len(self.steps), 3)
+        self.clock.advance(0)
+        self.assertEqual(len(self.steps), 10)
+        self.successResultOf(done)
+
+    def test_failure(self) -> None:
+        """What a step raises is the result."""
+
+        def broken() -> Iterator[None]:
+            yield
+            raise ValueError("broken")
+
+        self.failureResultOf(Slices(self.clock).run(broken()), ValueError)
+
+    def test_cancelled(self) -> None:
+        """Cancelled work takes no further step and is closed."""
+        done = Slices(self.clock, 0.0).run(self.work(10, 0.0))
+        self.assertEqual(self.steps, [0])
+        done.cancel()
+        self.failureResultOf(done, CancelledError)
+        self.clock.advance(1)
+        self.assertEqual((self.steps, self.closed, self.clock.getDelayedCalls()), ([0], True, []))
