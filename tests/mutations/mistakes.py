@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 from txconsul.applying import Applying
 from txconsul.durability import Durability
+from txconsul.errors import NoLeader
 from txconsul.raft.configuration import Membership
 from txconsul.raft.core import RaftCore
 from txconsul.raft.log import RaftLog
@@ -215,6 +216,13 @@ def applied_twice() -> Any:
             self.applied = first - 1
 
     return patch.object(Applying, "restored", forgetful)
+
+
+@mistake("a leader that steps down says that its proposals were refused, though others may have them")
+def refused_too_early() -> Any:
+    """Whether a write happens is not known when leadership is lost."""
+    give_up = Applying.give_up
+    return patch.object(Applying, "give_up", lambda self, after, error: give_up(self, after, NoLeader))
 
 
 @mistake("a read is answered before what it must see is applied")

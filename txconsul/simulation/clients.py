@@ -127,8 +127,14 @@ class Client:
 
         def failed(failure: Failure) -> None:
             self._over(number)
-            if failure.check(NoLeader, LeadershipLost, DiskFull) is None:
-                world.broken(Broken("answers_are_known", f"a write failed with {failure.value!r}", (server.id,)))
+            try:
+                if failure.check(NoLeader, DiskFull) is not None:
+                    world.facts.refused.add(value)
+                    invariants.refused_means_refused(world.facts, value)
+                elif failure.check(LeadershipLost) is None:
+                    raise Broken("answers_are_known", f"a write failed with {failure.value!r}", (server.id,))
+            except Broken as broken:
+                world.broken(broken)
 
         server.consensus.propose(command(key, value), None).addCallbacks(done, failed)
 

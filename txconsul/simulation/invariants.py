@@ -62,6 +62,7 @@ class Facts:
     @ivar newest: the newest committed entry known: index and term.
     @ivar places: of each key, epoch and length, the checksum and the value that was appended there.
     @ivar values: where each value was appended.
+    @ivar refused: values whose writers were told that they would not be written.
     @ivar floors: of each key, how far its list was known to be by whoever got an answer.
     """
 
@@ -74,6 +75,7 @@ class Facts:
         self.newest: tuple[int, int] = (0, 0)
         self.places: dict[tuple[str, int, int], tuple[int, int]] = {}
         self.values: dict[int, tuple[str, int, int]] = {}
+        self.refused: set[int] = set()
         self.floors: dict[str, tuple[int, int]] = {}
 
     def forget(self, after: int, term: int) -> None:
@@ -307,6 +309,12 @@ def no_double_apply(facts: Facts, key: str, value: int, place: Place) -> None:
         raise Broken("no_double_apply", f"value {value} is at {where} and at {facts.values[value]}")
     if facts.places.setdefault(where, (checksum, value)) != (checksum, value):
         raise Broken("no_double_apply", f"{where} holds {value} and {facts.places[where][1]}")
+
+
+def refused_means_refused(facts: Facts, value: int) -> None:
+    """Who was told that a write was not taken (no leader, disk full) may try it elsewhere: it must never appear."""
+    if value in facts.refused and value in facts.values:
+        raise Broken("refused_means_refused", f"value {value} was refused, and is at {facts.values[value]}")
 
 
 def writes_are_ordered(server: str, key: str, floor: tuple[int, int], place: Place) -> None:

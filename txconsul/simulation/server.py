@@ -290,3 +290,4 @@ class SimulatedServer(Observer):
             self._check_commit(self.consensus.commit_index)
         invariants.state_machine_safety(world.facts, self.id, index, term, data)
         invariants.no_double_apply(world.facts, key, value, place)
+        invariants.refused_means_refused(world.facts, value)
