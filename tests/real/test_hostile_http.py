@@ -1,6 +1,8 @@
 """
 Clients that lie, dribble, hang, flood or send rubbish: each gets its status or is closed, the others are served
 meanwhile, and the agent's memory stays within bounds.
+
+C{TXCONSUL_MEASURES} names a file to which each test adds a line with what it measured.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
+from unittest import SkipTest
 
 from tests.real.process import DEADLINE_SECONDS, ProcessTestCase
 
@@ -351,7 +354,11 @@ class HostileTests(ProcessTestCase):
     def test_idleConnections(self) -> None:
         """Ten thousand idle connections (or as many as the system allows) cost little memory and nobody's time."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        count = min(IDLE_CONNECTIONS, hard - DESCRIPTORS_BESIDE)
+        count = min(IDLE_CONNECTIONS, hard * 7 // 8 - DESCRIPTORS_BESIDE)
+        if count < 100:
+            raise SkipTest(f"no more than {hard} descriptors are allowed here")
+        if count < IDLE_CONNECTIONS:
+            print(f"notice: {count} idle connections instead of {IDLE_CONNECTIONS}, as {hard} descriptors are allowed")
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         resident = self.process.memory()

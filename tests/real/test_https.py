@@ -97,7 +97,8 @@ class HTTPSTests(ProcessTestCase):
     def test_clientCertificates(self) -> None:
         """With C{verify_incoming}, whoever shows no certificate of the authority's is not served."""
         self.serve(verify_incoming=True, ca_file=self.files["ca_cert"])
-        self.assertTrue(self.ask_securely(self.secure("client")).startswith(b"HTTP/1.1 200 "))
+        with self.secure("client") as link:
+            self.assertTrue(self.ask_securely(link).startswith(b"HTTP/1.1 200 "))
         for who in ("", "stranger"):
             try:  # TLS 1.3 says so only after the handshake
                 self.assertEqual(self.ask_securely(self.secure(who)), b"")
@@ -134,7 +135,8 @@ class HTTPSTests(ProcessTestCase):
             except ConnectionError:
                 continue
         self.assertLess(time.monotonic() - start, 10.0)
-        self.assertTrue(self.ask_securely(self.secure()).startswith(b"HTTP/1.1 200 "))
+        with self.secure() as link:
+            self.assertTrue(self.ask_securely(link).startswith(b"HTTP/1.1 200 "))
         self.stopped(self.process)
         self.assertNotIn("Traceback", self.process.output)
 
