@@ -37,6 +37,8 @@ class Options(dict[str, Any]):
     parent: Any = None
     subOptions: Any = None
     subCommand: Any = None
+    #: Whether they could not be used.
+    _refused = False
 
     def parseOptions(self, options: list[str] | None = None) -> None:
         """
@@ -51,11 +53,14 @@ class Options(dict[str, Any]):
             print(self.getUsage())
             raise SystemExit(0) from None
         except (FlagError, TxconsulError) as error:
+            self._refused = True
             raise UsageError(str(error)) from None
         self.configuration = _leading_alone(configuration)
 
     def getUsage(self, width: int | None = None) -> str:
-        """The list of flags."""
+        """The list of flags; but C{twist} shows it below an error as well, which must not scroll away."""
+        if self._refused:
+            return "\nRun 'twist txconsul --help' for the list of options.\n"
         return f"{self.getSynopsis()}\n\n{defaults_text(AGENT_FLAGS)}"
 
     def getSynopsis(self) -> str:
