@@ -15,11 +15,11 @@ from typing import BinaryIO
 from zope.interface import implementer
 
 from txconsul.consensus import Consensus
+from txconsul.consensus.snapshots import SnapshotPolicy
 from txconsul.interfaces import IStateMachine
 from txconsul.records.raft import Configuration, Server
 from txconsul.simulation.clock import SimulatedClock
 from txconsul.simulation.network import Network, Transport
-from txconsul.snapshotting import SnapshotPolicy
 from txconsul.storage.memory import MemoryDisk, MemoryLogStore, MemorySnapshotStore, MemoryStableStore
 
 PROPOSALS = 64_000

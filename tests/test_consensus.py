@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from txconsul.consensus import Consensus, Observer
+from txconsul.consensus.snapshots import SnapshotPolicy
 from txconsul.driver import Slices
 from txconsul.errors import Conflict, Corrupt, DiskFailed, DiskFull, LeadershipLost, NoLeader, Unavailable
 from txconsul.interfaces import IStateMachine
@@ -22,7 +23,6 @@ from txconsul.records.raft import Configuration, Entry, Server
 from txconsul.records.snapshot import SnapshotMeta
 from txconsul.simulation.clock import SimulatedClock
 from txconsul.simulation.network import Network, Transport
-from txconsul.snapshotting import SnapshotPolicy
 from txconsul.storage.memory import MemoryDisk, MemoryLogStore, MemorySnapshotStore, MemoryStableStore
 
 TIMING = Timing(heartbeat=0.3, election=0.3, lease=0.15, commit=0.03, retry=0.1, snapshot=0.4)

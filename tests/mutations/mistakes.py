@@ -9,16 +9,16 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from txconsul.applying import Applying
-from txconsul.durability import Durability
+from txconsul.consensus.applying import Applying
+from txconsul.consensus.barriers import ReadBarriers
+from txconsul.consensus.durability import Durability
+from txconsul.consensus.traffic import SnapshotTraffic
 from txconsul.errors import NoLeader
 from txconsul.raft.configuration import Membership
 from txconsul.raft.core import RaftCore
 from txconsul.raft.log import RaftLog
 from txconsul.raft.messages import AppendEntriesReply
 from txconsul.raft.replication import Leadership
-from txconsul.read_barriers import ReadBarriers
-from txconsul.snapshot_traffic import SnapshotTraffic
 
 Planting = Callable[[], AbstractContextManager[object]]
 

@@ -29,6 +29,7 @@ from txconsul.agent.server import NobodyElse, Server, ServerSettings
 from txconsul.agent.stores import Stores
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
+from txconsul.consensus import SnapshotPolicy
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies
 from txconsul.http.parameters import ReadDefaults
@@ -39,7 +40,6 @@ from txconsul.interfaces import INetwork
 from txconsul.leader.reconcile import own_registration
 from txconsul.net.tls import server_options, wrap
 from txconsul.raft.timing import Timing
-from txconsul.snapshotting import SnapshotPolicy
 
 __all__ = ["Agent"]
 

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txconsul.agent.archives import Archives
-from txconsul.consensus import Consensus, Observer
+from txconsul.consensus import Consensus, Observer, SnapshotPolicy
 from txconsul.endpoints.door import Door
 from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.methods import METHODS
@@ -36,7 +36,6 @@ from txconsul.records.base import Record
 from txconsul.records.catalog import RegisterRequest
 from txconsul.records.raft import Configuration
 from txconsul.records.raft import Server as RaftServer
-from txconsul.snapshotting import SnapshotPolicy
 from txconsul.state.machine import StateMachine
 
 __all__ = ["NobodyElse", "Server", "ServerSettings"]

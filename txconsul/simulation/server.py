@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.python.failure import Failure
 
 from txconsul.codec.gotime import pack_time
-from txconsul.consensus import Consensus, Observer
+from txconsul.consensus import Consensus, Observer, SnapshotPolicy
 from txconsul.driver import Slices
 from txconsul.errors import DiskFailed, DiskFull, LeadershipLost, TxconsulError
 from txconsul.raft.messages import PreVoteReply, RequestVote, Role, VoteReply
@@ -22,7 +22,6 @@ from txconsul.simulation.clock import ProcessClock
 from txconsul.simulation.invariants import Broken
 from txconsul.simulation.machine import ListMachine, Place
 from txconsul.simulation.network import Transport
-from txconsul.snapshotting import SnapshotPolicy
 from txconsul.storage.memory import MemoryDisk, MemoryLogStore, MemorySnapshotStore, MemoryStableStore
 
 if TYPE_CHECKING:

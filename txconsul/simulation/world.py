@@ -10,6 +10,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from txconsul.consensus import SnapshotPolicy
 from txconsul.raft.timing import Timing
 from txconsul.records.raft import Configuration, Server
 from txconsul.simulation import invariants
@@ -20,7 +21,6 @@ from txconsul.simulation.invariants import Broken, Facts
 from txconsul.simulation.network import Network
 from txconsul.simulation.server import SimulatedServer
 from txconsul.simulation.transcript import Transcript
-from txconsul.snapshotting import SnapshotPolicy
 
 __all__ = ["World"]
 

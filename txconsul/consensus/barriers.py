@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from txconsul.applying import Applying
+from txconsul.consensus.applying import Applying
 from txconsul.errors import NoLeader
 from txconsul.raft.messages import ReadFailed, ReadReady
 

@@ -2,8 +2,8 @@
 One server of a Raft group: L{RaftCore<txconsul.raft.core.RaftCore>} with its log, its state machine and its peers.
 
 Everything that comes in during one reactor turn is drained at the turn's end: all that was proposed goes to the log
-in one append and one sync (L{txconsul.durability}), in parallel with what is sent to the followers. What arrives
-while the disk works forms the next batch.
+in one append and one sync (L{txconsul.consensus.durability}), in parallel with what is sent to the followers. What
+arrives while the disk works forms the next batch.
 
 A full disk refuses writes and nothing else. A failed one, or an exception while a committed entry is applied, stops
 the server: observers are told once, and the process should end.
@@ -20,10 +20,15 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txconsul.applying import Applying
 from txconsul.codec import gomsgpack
+from txconsul.consensus.applying import Applying
+from txconsul.consensus.barriers import ReadBarriers
+from txconsul.consensus.durability import Durability
+from txconsul.consensus.observing import Observer, Observers
+from txconsul.consensus.snapshots import SnapshotPolicy, Snapshots, Thrown
+from txconsul.consensus.stats import raft_stats
+from txconsul.consensus.traffic import SnapshotTraffic
 from txconsul.driver import Driver, Slices
-from txconsul.durability import Durability
 from txconsul.errors import DiskFull, LeadershipLost, NoLeader, TxconsulError, Unavailable
 from txconsul.interfaces import (
     ILogStore,
@@ -33,18 +38,13 @@ from txconsul.interfaces import (
     IStableStore,
     IStateMachine,
 )
-from txconsul.observing import Observer, Observers
 from txconsul.raft import messages as raft
 from txconsul.raft.configuration import check
 from txconsul.raft.core import RaftCore
 from txconsul.raft.messages import Role
 from txconsul.raft.timing import Timing
-from txconsul.raft_stats import raft_stats
-from txconsul.read_barriers import ReadBarriers
 from txconsul.records.raft import NO_TIME, Configuration, Entry, EntryType, Suffrage
 from txconsul.records.snapshot import SnapshotMeta
-from txconsul.snapshot_traffic import SnapshotTraffic
-from txconsul.snapshotting import SnapshotPolicy, Snapshots, Thrown
 
 __all__ = ["Consensus", "Observer"]
 

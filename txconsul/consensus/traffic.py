@@ -16,13 +16,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txconsul.applying import Applying
+from txconsul.consensus.applying import Applying
+from txconsul.consensus.snapshots import SnapshotPolicy, Snapshots, Thrown, Unfinished
 from txconsul.errors import DiskFailed, DiskFull, LeadershipLost, Unavailable
 from txconsul.interfaces import ILogStore, IRaftTransport, ISnapshotReceiver, ISnapshotSink
 from txconsul.raft.core import RaftCore
 from txconsul.raft.messages import InstallSnapshot, ReceiveSnapshot, SendSnapshot
 from txconsul.records.snapshot import SnapshotMeta
-from txconsul.snapshotting import SnapshotPolicy, Snapshots, Thrown, Unfinished
 
 __all__ = ["SnapshotTraffic"]
 
