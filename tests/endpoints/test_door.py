@@ -381,11 +381,6 @@ class CatalogTests(SynchronousTestCase):
         self.successResultOf(served.call("Catalog.Deregister", DeregisterRequest(node="n")))
         self.assertEqual(served.call("Catalog.ListNodes", DCSpecificRequest()).value, [])
 
-    def test_filtersAreRefused(self) -> None:
-        """A filter is not answered with everything."""
-        request = DCSpecificRequest(options=QueryOptions(filter="Node == n"))
-        self.assertRaises(InvalidRequest, Served().call, "Catalog.ListNodes", request)
-
 
 class StatusTests(SynchronousTestCase):
     """Who leads."""

@@ -1,14 +1,16 @@
 """
 Catalog and Health: nodes, services and checks.
 
-A first slice: what sessions hang on, and what shows a server to its clients. Filters come with the filter language.
+A first slice: what sessions hang on, and what shows a server to its clients. What a filter leaves out is left out last,
+when the index is known: it says which state was read, not what was shown of it.
 
 Source: Consul's documentation of the catalog and health HTTP APIs; the wire documents' Catalog and Health methods.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,7 +20,9 @@ from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.registry import Decided, read, server, write
 from txconsul.endpoints.site import Site
 from txconsul.errors import InvalidRequest
-from txconsul.records.catalog import DeregisterRequest, RegisterRequest
+from txconsul.language.bexpr import Filter, filter_for
+from txconsul.records.base import Record
+from txconsul.records.catalog import CheckServiceNode, DeregisterRequest, Node, RegisterRequest, ServiceNode
 from txconsul.records.command import Command
 from txconsul.records.health import PASSING, HealthCheck, HealthCheckDefinition
 from txconsul.records.queries import (
@@ -34,6 +38,8 @@ from txconsul.state.watches import service as service_key
 from txconsul.state.watches import table
 
 __all__ = ["prepare_check", "prepare_node", "prepare_service"]
+
+R = TypeVar("R", bound=Record)
 
 #: The service of the servers themselves, which every agent may register.
 CONSUL_SERVICE = "consul"
@@ -148,10 +154,18 @@ def deregister(
 # ---- reading ----
 
 
-def _unfiltered(request: Any) -> None:
-    """@raise InvalidRequest: a filter was given, which this release does not know: answering all would mislead."""
-    if request.options.filter:
-        raise InvalidRequest("filter expressions are not supported by this release of txconsul")
+def _filter(request: Any, record: type[Record]) -> Filter | None:
+    """
+    The request's filter, for rows of this class.
+
+    @raise BadExpression: it is none. Said before anything is read, as Consul does.
+    """
+    expression = request.options.filter
+    return filter_for(expression, record) if expression else None
+
+
+def _select(chosen: Filter | None, rows: list[R]) -> list[R]:
+    return rows if chosen is None else chosen.select(rows)
 
 
 @server("Catalog.ListDatacenters", DCSpecificRequest)
@@ -163,12 +177,12 @@ def datacenters(site: Site, request: DCSpecificRequest, authorizer: Authorizer) 
 @read("Catalog.ListNodes", DCSpecificRequest, lambda request: (table("nodes"),))
 def nodes(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """All nodes, or those with certain metadata."""
-    _unfiltered(request)
+    chosen = _filter(request, Node)
     index, found = store.catalog.nodes()
     wanted = request.node_meta_filters
     if wanted:
         found = [one for one in found if _has_meta(one.meta, wanted)]
-    return index, found
+    return index, _select(chosen, found)
 
 
 def _has_meta(meta: dict[str, str] | None, wanted: dict[str, str]) -> bool:
@@ -177,12 +191,28 @@ def _has_meta(meta: dict[str, str] | None, wanted: dict[str, str]) -> bool:
 
 @read("Catalog.ListServices", DCSpecificRequest, lambda request: (table("services"), table("nodes")))
 def services(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
-    """The names of all services, with all tags of their instances."""
-    _unfiltered(request)
+    """The names of all services, with all tags of their instances; with a filter, of those instances that pass."""
+    chosen = _filter(request, ServiceNode)
     index, found = store.catalog.services()
-    if request.node_meta_filters:
-        found = _services_of_nodes(store, request.node_meta_filters)
+    wanted = request.node_meta_filters
+    if chosen is not None:
+        return index, _services_that_pass(store, found, wanted, chosen)
+    if wanted:
+        found = _services_of_nodes(store, wanted)
     return index, found
+
+
+def _services_that_pass(
+    store: Store, names: Iterable[str], wanted: dict[str, str] | None, chosen: Filter
+) -> dict[str, list[str]]:
+    """The services with instances that pass a filter, on nodes with certain metadata, with all tags of those."""
+    instances = (one for name in names for one in store.catalog.service_nodes(name)[1])
+    if wanted:
+        instances = (one for one in instances if _has_meta(one.node_meta, wanted))
+    tags: dict[str, dict[str, None]] = {}
+    for one in chosen.select(instances):
+        tags.setdefault(one.service_name, {}).update(dict.fromkeys(one.service_tags or ()))
+    return {name: [*given] for name, given in tags.items()}
 
 
 def _services_of_nodes(store: Store, wanted: dict[str, str]) -> dict[str, list[str]]:
@@ -207,57 +237,62 @@ def _on_nodes(store: Store, found: list[Any], wanted: dict[str, str] | None) -> 
 @read("Catalog.NodeServices", NodeSpecificRequest, lambda request: (node_key(request.node),))
 def node_services(store: Store, request: NodeSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """C{(node, services)}, or None where there is no such node."""
-    _unfiltered(request)
-    return store.catalog.node_services(request.node)
+    chosen = _filter(request, NodeService)
+    index, found = store.catalog.node_services(request.node)
+    if chosen is None or found is None:
+        return index, found
+    return index, (found[0], chosen.select_values(found[1]))
 
 
 @read("Catalog.ServiceNodes", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
 def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node."""
-    _unfiltered(request)
+    chosen = _filter(request, ServiceNode)
     index, found = store.catalog.service_nodes(request.service_name, request.service_tags)
     wanted = request.node_meta_filters
-    return index, [one for one in found if _has_meta(one.node_meta, wanted)] if wanted else found
+    if wanted:
+        found = [one for one in found if _has_meta(one.node_meta, wanted)]
+    return index, _select(chosen, found)
 
 
 @read("Health.NodeChecks", NodeSpecificRequest, lambda request: (node_key(request.node),))
 def node_checks(store: Store, request: NodeSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The checks of a node and of its services."""
-    _unfiltered(request)
-    return store.catalog.node_checks(request.node)
+    chosen = _filter(request, HealthCheck)
+    index, found = store.catalog.node_checks(request.node)
+    return index, _select(chosen, found)
 
 
 @read("Health.ServiceChecks", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
 def service_checks(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The checks of a service's instances."""
-    _unfiltered(request)
+    chosen = _filter(request, HealthCheck)
     index, found = store.catalog.service_checks(request.service_name)
-    return index, _on_nodes(store, found, request.node_meta_filters)
+    return index, _select(chosen, _on_nodes(store, found, request.node_meta_filters))
 
 
 @read("Health.ChecksInState", ChecksInStateRequest, lambda request: (table("checks"),))
 def checks_in_state(store: Store, request: ChecksInStateRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """All checks of one status, or of any."""
-    _unfiltered(request)
+    chosen = _filter(request, HealthCheck)
     index, found = store.catalog.checks_in_state(request.state)
-    return index, _on_nodes(store, found, request.node_meta_filters)
+    return index, _select(chosen, _on_nodes(store, found, request.node_meta_filters))
 
 
 @read("Health.ServiceNodes", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
 def health_service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node and the checks of both."""
-    _unfiltered(request)
+    chosen = _filter(request, CheckServiceNode)
     index, found = store.catalog.check_service_nodes(request.service_name, request.service_tags)
     if request.node_meta_filters:
         wanted = request.node_meta_filters
         found = [one for one in found if one.node is not None and _has_meta(one.node.meta, wanted)]
     if request.must_be_passing:
         found = [one for one in found if all(check.status == PASSING for check in one.checks or ())]
-    return index, found
+    return index, _select(chosen, found)
 
 
 @read("Coordinate.ListNodes", DCSpecificRequest, lambda request: (table("coordinates"),))
 def coordinates(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The network coordinates of all nodes."""
-    _unfiltered(request)
     return store.coordinates.all()

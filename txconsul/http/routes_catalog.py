@@ -145,8 +145,10 @@ def _of_state(api: API, target: Target, rest: bytes) -> ChecksInStateRequest:
     )
 
 
-def _reads(method: str, prepare: Any, render: Render = _render, tenancy: Tenancy = BOTH) -> dict[str, Action]:
-    return {"GET": reads(method, prepare, render, tenancy, meta_on_error=True)}
+def _reads(
+    method: str, prepare: Any, render: Render = _render, tenancy: Tenancy = BOTH, meta_on_error: bool = True
+) -> dict[str, Action]:
+    return {"GET": reads(method, prepare, render, tenancy, meta_on_error)}
 
 
 def _register(api: API, call: Call, request: Request) -> RegisterRequest:
@@ -190,5 +192,5 @@ ROUTES = [
     Route(b"/v1/health/node/", _reads("Health.NodeChecks", _of_node, _render_checks)),
     Route(b"/v1/health/checks/", _reads("Health.ServiceChecks", _of_service, _render_checks)),
     Route(b"/v1/health/state/", _reads("Health.ChecksInState", _of_state, _render_checks)),
-    Route(b"/v1/health/service/", _reads("Health.ServiceNodes", _of_service, _render_health)),
+    Route(b"/v1/health/service/", _reads("Health.ServiceNodes", _of_service, _render_health, meta_on_error=False)),
 ]

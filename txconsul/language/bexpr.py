@@ -1,0 +1,239 @@
+"""
+Filters: C{?filter=} expressions, compiled to a function of a record.
+
+An expression is read and checked once against the declaration of what it filters; what remains is a chain of small
+functions, kept for the next request. The language is that of go-bexpr 0.1.2, with its habits:
+
+  - a selector that goes through a list asks for any of its items, also with C{!=} and C{not in};
+  - a key that a map does not have is unequal to everything, empty, and matches every pattern;
+  - C{not} applies to what follows it, C{and} binds closer than C{or}.
+
+Departures: an expression may have C{TEXT_MAX} characters and C{MATCHES_MAX} questions; a field without a value (a
+service without weights) is its zero value, where Consul stops with a fault.
+
+Source: Consul's page on filtering; the behaviour of hashicorp/go-bexpr 0.1.2, which Consul 1.21 uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from txconsul.codec.fields import Kind
+from txconsul.codec.goquote import quote
+from txconsul.language.bexpr_fields import NotOfKind, Selectable, selectable_fields
+from txconsul.language.bexpr_grammar import And, BadExpression, Expression, Match, Not, Operator, parse
+from txconsul.language.goregexp import BadRegexp, Pattern, TooCostly
+from txconsul.records.base import Record
+
+__all__ = ["FILTERS_KEPT", "MATCHES_MAX", "TEXT_MAX", "BadExpression", "Filter", "TooCostly", "filter_for"]
+
+#: Characters of an expression. It stands in a URL, for which proxies allow about as much.
+TEXT_MAX = 16 * 1024
+#: Questions of an expression: each is asked of every record.
+MATCHES_MAX = 512
+#: Compiled filters that are kept, the most recently used. Clients repeat theirs.
+FILTERS_KEPT = 256
+
+R = TypeVar("R", bound=Record)
+Test = Callable[[Any], bool]
+
+#: What an operator says of a key that a map does not have.
+_MISSING = {operator: operator not in (Operator.EQUAL, Operator.IN, Operator.IS_NOT_EMPTY) for operator in Operator}
+_CONTRARY = {
+    Operator.NOT_EQUAL: Operator.EQUAL,
+    Operator.NOT_IN: Operator.IN,
+    Operator.IS_NOT_EMPTY: Operator.IS_EMPTY,
+    Operator.NOT_MATCHES: Operator.MATCHES,
+}
+
+
+class Filter:
+    """
+    A compiled expression.
+
+    @ivar matches: C{record -> bool}: does the record pass? It may raise L{TooCostly}.
+    """
+
+    def __init__(self, matches: Test, patterns: tuple[Pattern, ...]) -> None:
+        self.matches = matches
+        self._patterns = patterns
+
+    def select(self, records: Iterable[R]) -> list[R]:
+        """
+        The records that pass.
+
+        @raise TooCostly: a regular expression takes too long.
+        """
+        self._refill()
+        matches = self.matches
+        return [record for record in records if matches(record)]
+
+    def select_values(self, records: Mapping[str, R]) -> dict[str, R]:
+        """The items of a map whose values pass. @raise TooCostly: as L{select}."""
+        self._refill()
+        matches = self.matches
+        return {name: record for name, record in records.items() if matches(record)}
+
+    def _refill(self) -> None:
+        for pattern in self._patterns:
+            pattern.refill()
+
+
+@lru_cache(FILTERS_KEPT)
+def filter_for(expression: str, record: type[Record]) -> Filter:
+    """
+    The filter that an expression is, for records of one class.
+
+    @raise BadExpression: it is none, or asks for what these records do not have. The text is the one that Consul's
+        clients see.
+    """
+    try:
+        if len(expression) > TEXT_MAX:
+            raise BadExpression(f"Expression with length {len(expression)} exceeds the limit ({TEXT_MAX})")
+        tree = parse(expression)
+        asked = _count(tree)
+        if asked > MATCHES_MAX:
+            raise BadExpression(f"Number of match expressions ({asked}) exceeds the limit ({MATCHES_MAX})")
+        patterns: list[Pattern] = []
+        return Filter(_compile(tree, record, patterns), tuple(patterns))
+    except BadExpression as error:
+        raise BadExpression(f"Failed to create boolean expression evaluator: {error}") from None
+
+
+def _count(tree: Expression) -> int:
+    if isinstance(tree, Match):
+        return 1
+    return _count(tree.part) if isinstance(tree, Not) else sum(map(_count, tree.parts))
+
+
+def _compile(tree: Expression, record: type[Record], patterns: list[Pattern]) -> Test:
+    if isinstance(tree, Match):
+        return _compile_match(tree, record, patterns)
+    if isinstance(tree, Not):
+        part = _compile(tree.part, record, patterns)
+        return lambda it: not part(it)
+    tests = [_compile(one, record, patterns) for one in tree.parts]
+    if len(tests) == 2:
+        first, second = tests
+        if isinstance(tree, And):
+            return lambda it: first(it) and second(it)
+        return lambda it: first(it) or second(it)
+    if isinstance(tree, And):
+        return lambda it: all(test(it) for test in tests)
+    return lambda it: any(test(it) for test in tests)
+
+
+# ---- one match ----
+
+
+def _compile_match(match: Match, record: type[Record], patterns: list[Pattern]) -> Test:
+    path = _path(match.selector, record)
+    last = path[-1]
+    selector = quote(".".join(match.selector))
+    if match.operator not in last.operators:
+        raise BadExpression(f"Invalid match operator {quote(match.operator.value)} for selector {selector}")
+    value: Any = None
+    if match.value is not None:
+        try:
+            value = last.value(match.value)
+        except NotOfKind as error:
+            raise BadExpression(
+                f"Failed to coerce value {quote(match.value)} for selector {selector}: {error}"
+            ) from None
+    operator = _CONTRARY.get(match.operator, match.operator)
+    test = _test(operator, last, value, patterns)
+    if operator is not match.operator:
+        test = _negated(test, operator, value)
+    return _reaching(path, test, _MISSING[match.operator])
+
+
+def _path(selector: tuple[str, ...], record: type[Record]) -> list[Selectable]:
+    """What the parts of a selector lead to."""
+    path: list[Selectable] = []
+    within: Mapping[str, Selectable] = selectable_fields(record)
+    every: Selectable | None = None
+    for place, name in enumerate(selector, 1):
+        found = within.get(name, every)
+        if found is None:
+            raise BadExpression(f"Selector {quote('.'.join(selector[:place]))} is not valid")
+        path.append(found if every is None else found._replace(attribute=name))
+        within, every = found.within, found.every
+    return path
+
+
+def _test(operator: Operator, last: Selectable, value: Any, patterns: list[Pattern]) -> Test:
+    """The question itself, asked of the value at the end of the path."""
+    if operator is Operator.EQUAL:
+        return lambda it: bool(it == value)
+    if operator is Operator.IS_EMPTY:
+        return lambda it: not it
+    if operator is Operator.IN:
+        return lambda it: it is not None and value in it
+    text = value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+    try:
+        pattern = Pattern(text)
+    except BadRegexp as error:
+        raise BadExpression(f"Failed to compile regular expression {quote(text)}: {error}") from None
+    patterns.append(pattern)
+    search = pattern.search
+    if last.shape.of is bytes:
+        return lambda it: search((it or b"").decode("utf-8", "surrogateescape"))
+    return lambda it: search(it or "")
+
+
+def _negated(test: Test, operator: Operator, value: Any) -> Test:
+    if operator is Operator.EQUAL:
+        return lambda it: bool(it != value)
+    if operator is Operator.IS_EMPTY:
+        return bool
+    return lambda it: not test(it)
+
+
+# ---- the way to a value ----
+
+
+def _reaching(path: list[Selectable], test: Test, missing: bool) -> Test:
+    """The test of a record, from the test of what C{path} leads to in it."""
+    fast = test
+    for place in reversed(range(len(path))):
+        holder = path[place - 1] if place else None
+        fast = _step(path[place], holder, fast, missing)
+    through_records = all(one.shape.kind is Kind.RECORD for one in path[:-1])
+    if not through_records:
+        return fast
+    slow, read = fast, attrgetter(".".join(one.attribute for one in path))
+
+    def ask(it: Any) -> bool:
+        try:
+            found = read(it)
+        except AttributeError:  # one of the records on the way is absent
+            return slow(it)
+        return test(found) if found is not None else slow(it)
+
+    return ask
+
+
+def _step(step: Selectable, holder: Selectable | None, inner: Test, missing: bool) -> Test:
+    """
+    The test of what C{holder} (None: the record itself) leads to, from the test of what C{step} is in it.
+    """
+    inner = _filled(step, inner)
+    name = step.attribute
+    if holder is not None and holder.every is not None:
+        return lambda it: inner(it[name]) if it and name in it else missing
+    read = attrgetter(name)
+    if holder is not None and holder.shape.kind is Kind.LIST:
+        return lambda it: any(inner(read(one)) for one in it or () if one is not None)
+    return lambda it: inner(read(it))
+
+
+def _filled(step: Selectable, inner: Test) -> Test:
+    """The test, given the zero value where there is none."""
+    shape = step.shape
+    if not shape.optional or shape.kind in (Kind.LIST, Kind.MAP):
+        return inner
+    zero = b"" if shape.kind is Kind.BYTES else shape.of()
+    return lambda it: inner(zero if it is None else it)

@@ -1,0 +1,207 @@
+r"""
+Go's regular expressions: does a text have a match?
+
+Python's own module goes back over what it has read, and some patterns make it do so for years: C{(a+)+$} on thirty
+letters. Filters come from whoever may read, so this follows RE2 instead: the pattern becomes an automaton, of which
+only the states that a text visits are made, and kept for the next text. Each character is looked at once.
+
+What can still be dear is to make states, up to C{PROGRAM_MAX} steps for a character. So that is counted
+(L{Pattern.spent}), and a pattern that has spent C{WORK_MAX} since its last L{refill<Pattern.refill>} goes on strike.
+
+Source: Cox, Regular Expression Matching Can Be Simple And Fast (2007); Regular Expression Matching in the Wild (2010).
+"""
+
+from __future__ import annotations
+
+from txconsul.errors import InvalidRequest
+from txconsul.language.goregexp_syntax import Alternate, Anchor, BadRegexp, Chars, Concat, Node, Repeat, parse
+
+__all__ = ["PROGRAM_MAX", "STEPS_KEPT", "WORK_MAX", "BadRegexp", "Pattern", "TooCostly"]
+
+#: Instructions of a pattern: C{a{1000}} has a thousand. RE2 would take three million, for which Python is too slow.
+PROGRAM_MAX = 4000
+#: Steps from a state by a character that are kept. Then all are forgotten, as RE2 does, and what is needed made anew.
+STEPS_KEPT = 10_000
+#: Instructions looked at since the last refill, while states are made: about half a second of CPU time.
+WORK_MAX = 1_000_000
+
+
+class TooCostly(InvalidRequest):
+    """The pattern made too many states with the texts that it met."""
+
+    text = "Regular expression takes too long to match"
+
+
+class _State:
+    """
+    Where the automaton may be.
+
+    @ivar places: instructions, before empty steps are followed: which of those can be taken depends on what comes next.
+    @ivar before: the character before: empty at the beginning of the text.
+    @ivar steps: by the next character, the state behind it.
+    @ivar at_end: whether the text may end here; None until that was asked.
+    """
+
+    __slots__ = ("at_end", "before", "places", "steps")
+
+    def __init__(self, places: tuple[int, ...], before: str) -> None:
+        self.places = places
+        self.before = before
+        self.steps: dict[str, _State] = {}
+        self.at_end: bool | None = None
+
+
+#: A match was found; what follows does not matter.
+_FOUND = _State((), "")
+
+
+class Pattern:
+    """
+    A compiled pattern.
+
+    @ivar spent: instructions looked at since the last refill.
+    @raise BadRegexp: Go would not compile it, or it is too large.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self.spent = 0
+        #: What an instruction looks at: a character, a place, or (None) nothing.
+        self._tests: list[Chars | Anchor | None] = []
+        #: Where it leads to; nowhere is a match.
+        self._next: list[tuple[int, ...]] = []
+        self._pattern = pattern
+        end = self._emit(None)
+        self._start = self._compile(parse(pattern), end)
+        self._forget()
+
+    def search(self, text: str) -> bool:
+        """
+        Is there a match anywhere in the text?
+
+        @raise TooCostly: to say so would take too long.
+        """
+        state = self._first
+        for letter in text:
+            following = state.steps.get(letter)
+            if following is None:
+                following = self._step(state, letter)
+            if following is _FOUND:
+                return True
+            state = following
+        if state.at_end is None:
+            state.at_end = self._follow(state, "") is None
+        return state.at_end
+
+    def refill(self) -> None:
+        """A new request: it may spend anew."""
+        self.spent = 0
+
+    # ---- compiling, from the end to the beginning ----
+
+    def _emit(self, test: Chars | Anchor | None, *following: int) -> int:
+        if len(self._tests) >= PROGRAM_MAX:
+            raise BadRegexp("expression too large", self._pattern)
+        self._tests.append(test)
+        self._next.append(following)
+        return len(self._tests) - 1
+
+    def _compile(self, node: Node, after: int) -> int:
+        """Where to begin, to read C{node} and then go on at C{after}."""
+        if isinstance(node, (Chars, Anchor)):
+            return self._emit(node, after)
+        if isinstance(node, Concat):
+            for part in reversed(node.parts):
+                after = self._compile(part, after)
+            return after
+        if isinstance(node, Alternate):
+            return self._emit(None, *[self._compile(part, after) for part in node.parts])
+        return self._repeat(node, after)
+
+    def _repeat(self, node: Repeat, after: int) -> int:
+        if node.most < 0:
+            loop = self._emit(None, after)
+            self._next[loop] = (self._compile(node.part, loop), after)
+            first = loop
+        else:
+            first = after
+            for _ in range(node.most - node.least):
+                first = self._emit(None, self._compile(node.part, first), after)
+        for _ in range(node.least):
+            first = self._compile(node.part, first)
+        return first
+
+    # ---- states ----
+
+    def _forget(self) -> None:
+        """Begin anew with no state but the first."""
+        self._states: dict[tuple[tuple[int, ...], str], _State] = {}
+        self._steps = 0
+        self._first = _State((self._start,), "")
+
+    def _step(self, state: _State, letter: str) -> _State:
+        """The state behind a character, made and kept."""
+        if self._steps >= STEPS_KEPT:
+            self._forget()
+        places = self._follow(state, letter)
+        if places is None:
+            found = _FOUND
+        else:
+            places.add(self._start)  # a match may begin anywhere
+            key = tuple(sorted(places)), _kind(letter)
+            found = self._states.get(key) or self._states.setdefault(key, _State(*key))
+        state.steps[letter] = found
+        self._steps += 1
+        return found
+
+    def _follow(self, state: _State, letter: str) -> set[int] | None:
+        """
+        Where C{letter} leads to; None where there is a match before it.
+
+        @param letter: the character that comes; empty at the end of the text.
+        """
+        if self.spent > WORK_MAX:
+            raise TooCostly()
+        tests, following = self._tests, self._next
+        seen = set(state.places)
+        waiting = list(seen)
+        reached: set[int] = set()
+        while waiting:
+            place = waiting.pop()
+            test = tests[place]
+            if isinstance(test, Chars):
+                if letter and test.has(letter):
+                    reached.update(following[place])
+                continue
+            if test is None:
+                if not following[place]:
+                    return None
+            elif not _holds(test.kind, state.before, letter):
+                continue
+            for one in following[place]:
+                if one not in seen:
+                    seen.add(one)
+                    waiting.append(one)
+        self.spent += len(seen)
+        return reached
+
+
+def _kind(letter: str) -> str:
+    """A character that is to anchors what this one is."""
+    return "\n" if letter == "\n" else "a" if _is_word(letter) else " "
+
+
+def _is_word(letter: str) -> bool:
+    return letter == "_" or (letter.isascii() and letter.isalnum())
+
+
+def _holds(kind: str, before: str, letter: str) -> bool:
+    """Is the place between two characters (empty where the text begins or ends) one of this kind?"""
+    if kind == "^":
+        return not before
+    if kind == "$":
+        return not letter
+    if kind == "<":
+        return before in ("", "\n")
+    if kind == ">":
+        return letter in ("", "\n")
+    return (_is_word(before) is not _is_word(letter)) is (kind == "b")
