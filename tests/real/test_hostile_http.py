@@ -317,11 +317,13 @@ class HostileTests(ProcessTestCase):
         self.end("half requests")
 
     def test_slowReaders(self) -> None:
-        """Clients that ask for a lot and read nothing hold no copies of a value."""
-        self.put("large", b"x" * 500_000)
+        """Clients that ask for a lot and read nothing hold a piece of it, not all of it."""
+        for number in range(10):
+            self.put(f"large/{number}", b"x" * 500_000)
         links = [self.connect() for _ in range(200)]
-        for link in links:
-            link.sendall(get(b"/v1/kv/large?raw") * 20)
+        asked = (b"/v1/kv/large/1?raw", b"/v1/kv/large/1", b"/v1/kv/large/?recurse")
+        for number, link in enumerate(links):
+            link.sendall(get(asked[number % 3]) * 20)
             if link.fileno() % 20 == 0:
                 self.probe()
         for link in links:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "compress",
     "empty",
     "failure",
+    "json_pieces",
     "json_value",
     "meta_head",
     "misdirection",
@@ -64,6 +66,11 @@ def json_value(settings: HTTPSettings, body: Any, pretty: bool, head: bytes = b"
     elif settings.always_pretty:
         data = json.indent(data)
     return Response(200, settings.common_head + head + JSON, data)
+
+
+def json_pieces(settings: HTTPSettings, pieces: Iterator[bytes], head: bytes) -> Response:
+    """A value as JSON that is made as the client takes it."""
+    return Response(200, settings.common_head + head + JSON, pieces)
 
 
 def value(settings: HTTPSettings, data: bytes, head: bytes) -> Response:
@@ -124,8 +131,23 @@ def accepts_gzip(header: bytes) -> bool:
 def compress(response: Response) -> Response:
     """The same answer compressed, if that is worth it."""
     body = response.body
-    if type(body) is not bytes or len(body) < GZIP_BYTES_MIN or b"Content-Encoding:" in response.head:
+    if b"Content-Encoding:" in response.head:
         return response
-    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
-    data = packer.compress(body) + packer.flush()
+    data: bytes | Iterator[bytes]
+    if type(body) is not bytes:
+        if JSON not in response.head:  # an archive, which is compressed already
+            return response
+        data = _packed(body)
+    elif len(body) < GZIP_BYTES_MIN:
+        return response
+    else:
+        data = b"".join(_packed(iter((body,))))
     return Response(response.status, response.head + b"Content-Encoding: gzip\r\n", data)
+
+
+def _packed(pieces: Any) -> Iterator[bytes]:
+    packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    for piece in pieces:
+        if data := packer.compress(piece):
+            yield data
+    yield packer.flush()

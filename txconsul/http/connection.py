@@ -46,6 +46,8 @@ WHOLE_BODY_BYTES_MAX = 1 << 18
 SLICE_BYTES = 1 << 17
 #: Of a stream, given to the transport in one turn.
 TURN_STREAM_BYTES_MAX = 1 << 19
+#: A piece counts as so many bytes at least: little may have been made of much, by compression.
+PIECE_BYTES_MIN = 1 << 15
 #: Read and thrown away after a last answer, so that a client which first sends all its body sees the answer and not a
 #: reset; a few times Consul's largest limit.
 LINGER_BYTES_MAX = 1 << 23
@@ -527,7 +529,7 @@ class HTTPConnection:
                 if stream.awaited is not None or self._stream is not stream:
                     return False
             else:
-                given += len(piece)
+                given += max(len(piece), PIECE_BYTES_MIN)
                 if not self._write_piece(stream, piece):
                     return False
         return False

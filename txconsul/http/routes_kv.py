@@ -6,13 +6,15 @@ Source: Consul's documentation of the KV HTTP API.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted.internet.defer import Deferred
 
 from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest, InvalidRequest, TooLarge
-from txconsul.http.answers import empty, json_value, meta_head, value
+from txconsul.http import lists
+from txconsul.http.answers import empty, json_pieces, json_value, meta_head, value
 from txconsul.http.parameters import Target, parse_uint, read_options
 from txconsul.http.routes import BOTH, Action, Call, Route, datacenter, done
 from txconsul.records.kv import DirEntry, KeyListRequest, KeyRequest, KVSRequest
@@ -66,18 +68,32 @@ def _render_entry(api: API, call: Call, answer: Answer) -> Response:
         return empty(api.settings, 404, head)
     if call.prepared.raw:
         return value(api.settings, entry.value or b"", head + _RAW)
+    if entry.value is not None and len(entry.value) > lists.PIECE_BYTES:
+        return _entries(api, call, (entry,), head)
     return json_value(api.settings, (entry,), call.pretty, head)
 
 
 def _render_entries(api: API, call: Call, answer: Answer) -> Response:
     if not answer.value:
         return empty(api.settings, 404, meta_head(answer))
-    return json_value(api.settings, answer.value, call.pretty, meta_head(answer))
+    return _entries(api, call, answer.value, meta_head(answer))
+
+
+def _entries(api: API, call: Call, rows: Sequence[DirEntry], head: bytes) -> Response:
+    if _pretty(api, call) or not lists.is_long(rows, lists.weigh_entry):
+        return json_value(api.settings, rows, call.pretty, head)
+    return json_pieces(api.settings, lists.entries(rows), head)
+
+
+def _pretty(api: API, call: Call) -> bool:
+    return call.pretty or api.settings.always_pretty
 
 
 def _render_keys(api: API, call: Call, answer: Answer) -> Response:
     if not answer.value and call.prepared.record.prefix:
         return empty(api.settings, 404, meta_head(answer))
+    if not _pretty(api, call) and lists.is_long(answer.value, len):
+        return json_pieces(api.settings, lists.names(answer.value), meta_head(answer))
     names = [key.decode("utf-8", "replace") for key in answer.value]
     return json_value(api.settings, names, call.pretty, meta_head(answer))
 
