@@ -1,6 +1,8 @@
 """
 What is asked of catalog and health.
 
+C{peer_name} asks for what was imported from a peer instead of what is here.
+
 Source: the wire documents' DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest and ChecksInStateRequest.
 """
 
@@ -21,6 +23,7 @@ class DCSpecificRequest(Record, frozen=True):
 
     datacenter: str = ""
     node_meta_filters: dict[str, str] | None = None
+    peer_name: str = ""
     options: QueryOptions = DEFAULT
 
 
@@ -29,6 +32,7 @@ class NodeSpecificRequest(Record, frozen=True):
 
     datacenter: str = ""
     node: str = ""
+    peer_name: str = ""
     options: QueryOptions = DEFAULT
 
 
@@ -45,6 +49,7 @@ class ServiceSpecificRequest(Record, frozen=True):
     service_tags: tuple[str, ...] = ()
     must_be_passing: bool = False
     node_meta_filters: dict[str, str] | None = None
+    peer_name: str = ""
     options: QueryOptions = DEFAULT
 
 
@@ -58,4 +63,5 @@ class ChecksInStateRequest(Record, frozen=True):
     datacenter: str = ""
     state: str = ""
     node_meta_filters: dict[str, str] | None = None
+    peer_name: str = ""
     options: QueryOptions = DEFAULT
