@@ -30,6 +30,8 @@ R = TypeVar("R", bound=Record)
 #: The largest single message that is read: Consul's own bound on a Raft entry is far below it, and a length
 #: that lies cannot ask for more memory than this.
 MESSAGE_BYTES_MAX = 512 * 1024 * 1024
+#: Lists and maps within each other, in a value without a declared type; far below what Python's stack bears.
+DEPTH_MAX = 200
 
 
 class BadMessage(Corrupt):
@@ -104,7 +106,10 @@ def decode(record: type[R], data: bytes | memoryview) -> R:
 
     @raise BadMessage: the bytes are malformed, or a value is of another type than declared.
     """
-    read: R = from_wire(record)(unpack(data))
+    try:
+        read: R = from_wire(record)(unpack(data))
+    except RecursionError:  # a record may hold one of its own class
+        raise BadMessage("malformed msgpack: nested too deeply") from None
     return read
 
 
@@ -266,17 +271,19 @@ def _map(value: Any) -> dict[Any, Any]:
     return value if type(value) is dict else _bad("map", value)
 
 
-def _any_in(value: Any) -> Any:
+def _any_in(value: Any, room: int = DEPTH_MAX) -> Any:
     """An opaque value: text where it can be text, since the wire does not tell the two apart."""
     if type(value) is bytes:
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError:
             return value
+    if type(value) in (list, dict) and not room:
+        raise BadMessage("malformed msgpack: nested too deeply")
     if type(value) is list:
-        return [_any_in(one) for one in value]
+        return [_any_in(one, room - 1) for one in value]
     if type(value) is dict:
-        return {_any_in(key): _any_in(one) for key, one in value.items()}
+        return {_text(key): _any_in(one, room - 1) for key, one in value.items()}
     return value
 
 
