@@ -13,6 +13,7 @@ from txconsul.codec.gomsgpack import decode
 from txconsul.endpoints.placing import Me, Place, Rule, place
 from txconsul.endpoints.registry import Answer
 from txconsul.errors import (
+    BadRequest,
     InvalidRequest,
     LeadershipLost,
     NoLeader,
@@ -300,6 +301,18 @@ class KVTests(SynchronousTestCase):
         self.assertRaises(InvalidRequest, served.call, "KVS.Apply", put(b"a", op="get"))
         self.assertRaises(InvalidRequest, served.call, "KVS.Apply", put(b"a", op="explode"))
         self.assertEqual(served.consensus.proposed, [])
+
+    def test_dotSegments(self) -> None:
+        """Keys that could be taken for others are only read and deleted, unless the configuration allows them."""
+        served = Served()
+        for key in (b"a/../b", b"..", b"./a", b"a/."):
+            self.assertRaises(BadRequest, served.call, "KVS.Apply", put(key))
+            self.successResultOf(served.call("KVS.Apply", put(key, op="delete")))
+            self.assertIsNone(served.call("KVS.Get", get(key)).value)
+        for key in (b".hidden/a..b", b"...", b"a.b/c."):
+            self.successResultOf(served.call("KVS.Apply", put(key)))
+        served.leading.any_key = True
+        self.successResultOf(served.call("KVS.Apply", put(b"a/../b")))
 
     def test_lockDelay(self) -> None:
         """A key whose lock is delayed is not locked, until the delay is over."""

@@ -128,6 +128,7 @@ class Agent(MultiService):
                     trailing=it.raft.trailing_logs,
                 ),
                 session_ttl_min=int(it.session_ttl_min * SECOND) or SESSION_TTL_MIN,
+                any_key=it.disable_kv_key_validation,
                 default_query_time=it.default_query_time,
                 max_query_time=it.max_query_time,
                 hold_timeout=it.performance.rpc_hold_timeout,

@@ -53,6 +53,7 @@ class ServerSettings(Record, frozen=True):
     @ivar address: where its Raft is reached, C{host:port}.
     @ivar bootstrap: begin a group of its own, if it belongs to none.
     @ivar session_ttl_min: ns.
+    @ivar any_key: keys with dot segments may be written (C{disable_kv_key_validation}).
     @ivar default_query_time: seconds that a blocking query waits if it does not say; C{max_query_time}: at most.
     @ivar hold_timeout: seconds that a request waits for a leader (Consul's C{rpc_hold_timeout}).
     """
@@ -66,6 +67,7 @@ class ServerSettings(Record, frozen=True):
     timing: Timing = Timing()
     policy: SnapshotPolicy = SnapshotPolicy()
     session_ttl_min: int = 10 * _NANOSECONDS
+    any_key: bool = False
     default_query_time: float = 300.0
     max_query_time: float = 600.0
     hold_timeout: float = 7.0
@@ -145,7 +147,9 @@ class Server(MultiService, Observer):
             timing=settings.timing,
             policy=settings.policy,
         )
-        self.leading = Leading(clock.seconds, new_id, settings.session_ttl_min, settings.datacenter)
+        self.leading = Leading(
+            clock.seconds, new_id, settings.session_ttl_min, settings.datacenter, any_key=settings.any_key
+        )
         self.machine.leading = self.leading
         self.site = Site(
             me=Me(settings.datacenter, True, False, False, False),
