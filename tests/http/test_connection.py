@@ -22,7 +22,7 @@ from txconsul.errors import DiskFull
 from txconsul.http import connection as limits
 from txconsul.http import server
 from txconsul.http.connection import HTTPConnection, Response
-from txconsul.http.parser import Request
+from txconsul.http.request import Request
 from txconsul.http.server import HTTPFactory, connections_allowed
 
 DATE = b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
