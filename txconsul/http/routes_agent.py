@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from txconsul.http.parameters import Target
 from txconsul.http.response import Response
-from txconsul.http.routes import IGNORED, Action, Call, Route, reads
+from txconsul.http.routes import IGNORED, Action, Call, Prepare, Route, reads
 from txconsul.records.queries import DCSpecificRequest
+from txconsul.records.query import QueryOptions
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
 
 __all__ = ["ROUTES"]
 
@@ -24,8 +25,12 @@ def _nothing(api: API, target: Target, rest: bytes) -> DCSpecificRequest:
     return DCSpecificRequest()
 
 
-def _tells(method: str) -> dict[str, Action]:
-    return {"GET": reads(method, _nothing, tenancy=IGNORED)}
+def _filtered(api: API, target: Target, rest: bytes) -> DCSpecificRequest:
+    return DCSpecificRequest(options=QueryOptions(filter=target.get("filter")))
+
+
+def _tells(method: str, prepare: Prepare = _nothing) -> dict[str, Action]:
+    return {"GET": reads(method, prepare, tenancy=IGNORED)}
 
 
 def _index(api: API, call: Call, request: Request) -> Response:
@@ -42,7 +47,7 @@ def _no_profiles(api: API, call: Call, request: Request) -> Response:
 ROUTES = [
     Route(b"/", {"*": Action(_index, tenancy=IGNORED)}),
     Route(b"/debug/pprof/", {"*": Action(_no_profiles, tenancy=IGNORED)}),
-    Route(b"/v1/agent/members", _tells("Agent.Members")),
+    Route(b"/v1/agent/members", _tells("Agent.Members", _filtered)),
     Route(b"/v1/agent/self", _tells("Agent.Self")),
     Route(b"/v1/agent/version", _tells("Agent.Version")),
     Route(b"/v1/agent/host", _tells("Agent.Host")),
