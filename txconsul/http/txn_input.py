@@ -208,7 +208,7 @@ def _definition(value: Any) -> HealthCheckDefinition:
     if not isinstance(value, dict):
         raise json.BadJSON("json: cannot unmarshal a value that is no object into a check's definition")
     given = {name.lower(): one for name, one in value.items()}
-    durations = {}
+    durations: dict[str, Any] = {}
     for attribute, (first, second) in _DURATIONS.items():
         told, older = given.pop(first, None), given.pop(second, None)
         durations[attribute] = _duration(told if told is not None else older)
