@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from txconsul.errors import Forbidden, MethodNotAllowed, TxconsulError
 from txconsul.http.answers import JSON, NO_META, accepts_gzip, compress, failure, misdirection, options
 from txconsul.http.parameters import Misdirected, Redirected, parse_target
-from txconsul.http.parser import Request
+from txconsul.http.request import Request
 from txconsul.http.response import Response
 from txconsul.http.routes import Call, Route
 from txconsul.http.settings import HTTPSettings

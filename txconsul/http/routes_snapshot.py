@@ -20,7 +20,7 @@ from txconsul.records.archive import SnapshotRequest
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
 
 __all__ = ["ROUTES"]
 
