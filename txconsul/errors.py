@@ -14,6 +14,7 @@ __all__ = [
     "DiskFailed",
     "DiskFull",
     "Forbidden",
+    "GapInLog",
     "InternalError",
     "InvalidRequest",
     "LeadershipLost",
@@ -184,3 +185,10 @@ class UnknownMethod(RequestRefused):
 
 
 InternalError = InvalidRequest  # the earlier name
+
+
+# ---- a mistake of this program, which nobody outside ever sees ----
+
+
+class GapInLog(ValueError):
+    """Entries given to a log that do not follow its newest one."""
