@@ -161,7 +161,7 @@ class HTTPTests(SynchronousTestCase):
         asking = Asking()
         member = {"Name": "s1", "Addr": "127.0.0.1", "Port": 8301, "Tags": {"dc": "dc1"}, "Status": 1}
         facts = asking.served.site.facts
-        self.patch(type(facts), "members", lambda _: [member])
+        self.patch(type(facts), "members", lambda _, wan: [member])
         for expression, count in (
             ("Tags.dc+==+dc1+and+Status+==+1", 1),
             ("Name+!=+s1", 0),

@@ -17,7 +17,7 @@ from txconsul.endpoints.registry import server
 from txconsul.endpoints.site import Site
 from txconsul.language.bexpr import filter_for
 from txconsul.records.member import Member
-from txconsul.records.queries import DCSpecificRequest
+from txconsul.records.queries import DCSpecificRequest, MembersRequest
 
 __all__: list[str] = []
 
@@ -50,13 +50,13 @@ def metrics(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> d
     return site.facts.metrics()
 
 
-@server("Agent.Members", DCSpecificRequest, Rule.AGENT)
-def members(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> list[dict[str, Any]]:
+@server("Agent.Members", MembersRequest, Rule.AGENT)
+def members(site: Site, request: MembersRequest, authorizer: Authorizer) -> list[dict[str, Any]] | None:
     """Who is in the pool, as far as this agent knows."""
     authorizer.require_agent_read()
-    found: list[dict[str, Any]] = site.facts.members()
+    found = site.facts.members(request.wan)
     expression = request.options.filter
-    if not expression:
+    if not expression or found is None:
         return found
     passing = filter_for(expression, Member).select_values({one["Name"]: _member(one) for one in found})
     return [one for one in found if one["Name"] in passing]
