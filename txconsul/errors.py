@@ -15,7 +15,6 @@ __all__ = [
     "DiskFull",
     "Forbidden",
     "GapInLog",
-    "InternalError",
     "InvalidRequest",
     "LeadershipLost",
     "MethodNotAllowed",
@@ -182,9 +181,6 @@ class UnknownMethod(RequestRefused):
 
     def __init__(self, method: str) -> None:
         super().__init__(f"rpc: can't find method {method}")
-
-
-InternalError = InvalidRequest  # the earlier name
 
 
 # ---- a mistake of this program, which nobody outside ever sees ----
