@@ -162,7 +162,7 @@ class LoneServerTests(SynchronousTestCase):
         self.assertEqual(self.host.machine.records, [None])
 
     def test_snapshotHoldsWhatWasAnswered(self) -> None:
-        """Whoever asks for a snapshot while an older one is being written gets one with every write answered by then."""
+        """Whoever asks for a snapshot while an older one is written gets one with every write answered by then."""
         self.propose(*[b"w"] * 9)
         older = self.consensus.snapshot()
         waiting = self.consensus.propose(b"later")
