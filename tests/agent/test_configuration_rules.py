@@ -421,6 +421,23 @@ class RuleTests(ConfigurationTestCase):
             self.assertIn(words, self.refused(hcl=hcl, for_start=True))
         self.load(for_start=True)
 
+    def test_certificatesAtStart(self) -> None:
+        """A starting server refuses TLS that cannot work, whichever listener it is for; validating does not look."""
+        for section in ("defaults", "internal_rpc", "https", "grpc"):
+            for hcl, words in (
+                ("verify_incoming = true", "VerifyIncoming set but no CA certificates were provided"),
+                ('verify_incoming = true ca_file = "ca"', "VerifyIncoming requires either a Cert and Key pair"),
+                ('ca_file = "missing"', "ca_file missing: No such file or directory"),
+                ('ca_path = "missing"', "ca_path missing: No such file or directory"),
+                ('cert_file = "missing" key_file = "missing"', "cert_file missing: No such file or directory"),
+            ):
+                whole = f"server = true tls {{ {section} {{ {hcl} }} }} ports {{ grpc_tls = 1 }}"
+                self.assertIn(words, self.refused(hcl=whole, for_start=True))
+                self.load(hcl=whole)
+        outgoing = "server = true tls { internal_rpc { verify_outgoing = true } }"
+        self.assertIn("VerifyOutgoing set but no CA", self.refused(hcl=outgoing, for_start=True))
+        self.load(hcl="tls { internal_rpc { verify_outgoing = true } }", for_start=True)
+
     def test_checks(self) -> None:
         """A check has one way of knowing, and a time that fits it."""
         for check, words in (
