@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import dataclasses
 from typing import Any
 
@@ -360,6 +361,17 @@ class RuleTests(ConfigurationTestCase):
         """A data directory must not be something else."""
         path = self.write("data", "")
         self.assertIn("is not a directory", self.refused(f"-data-dir={path}"))
+
+    def test_ancientData(self) -> None:
+        """A server does not begin anew beside the data of Consul 0.5."""
+        path = self.directory()
+        os.makedirs(os.path.join(path, "mdb"))
+        self.assertIn("Deprecated data folder found at", self.refused("-server", f"-data-dir={path}"))
+        self.load(f"-data-dir={path}")
+
+    def test_noProviderOptions(self) -> None:
+        """Options that are null are none."""
+        self.load(hcl='ui_config { metrics_provider_options_json = "null" }')
 
     def test_descriptors(self) -> None:
         """More connections than the system has descriptors for are warned about, and not refused."""

@@ -132,7 +132,7 @@ _UNESCAPED = frozenset("?#%")
 
 def _is_json_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        return isinstance(json.loads(text), (dict, type(None)))  # null is an object that is not there
     except (ValueError, RecursionError):
         return False
 
@@ -152,6 +152,9 @@ def _data_dir(configuration: Configuration, values: Values) -> None:
         raise values.refusal(f"data_dir {quoted(path)} is no path", "data_dir")
     if os.path.lexists(path) and not os.path.isdir(path):
         raise values.refusal(f"data_dir {quoted(path)} is not a directory", "data_dir")
+    ancient = os.path.join(path, "mdb")  # the data of Consul 0.5, which nothing reads any more
+    if configuration.server and os.path.lexists(ancient):
+        raise values.refusal(f"CRITICAL: Deprecated data folder found at {quoted(ancient)}!", "data_dir", "server")
 
 
 def _node_name(configuration: Configuration, values: Values) -> None:
