@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import os
 import dataclasses
+import os
 from typing import Any
 
 from hypothesis import given, settings
