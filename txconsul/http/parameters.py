@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote_to_bytes
 import msgspec
 
 from txconsul.codec.duration import SECOND, BadDuration, parse_duration
+from txconsul.codec.goquote import quote as quote_go
 from txconsul.errors import BadRequest, TxconsulError
 from txconsul.records.query import DEFAULT, QueryOptions
 
@@ -187,11 +188,11 @@ def parse_uint(text: str) -> int:
     @raise ValueError: it is none; the text is Go's.
     """
     if not text.isascii() or not text.isdigit():
-        raise ValueError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+        raise ValueError(f"strconv.ParseUint: parsing {quote_go(text)}: invalid syntax")
     digits = text.lstrip("0") or "0"
     value = int(digits) if len(digits) <= _UINT_DIGITS else UINT_MAX + 1
     if value > UINT_MAX:
-        raise ValueError(f'strconv.ParseUint: parsing "{text}": value out of range')
+        raise ValueError(f"strconv.ParseUint: parsing {quote_go(text)}: value out of range")
     return value
 
 
@@ -235,7 +236,7 @@ def read_options(target: Target, defaults: ReadDefaults) -> QueryOptions:
         try:
             max_stale = parse_duration(text)
         except BadDuration:
-            raise BadRequest(f'Invalid max_stale value "{text}"') from None
+            raise BadRequest(f"Invalid max_stale value {quote_go(text)}") from None
         if max_stale > 0:
             stale = said = True
     if discovery and not said:

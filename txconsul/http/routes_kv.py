@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
 
 from twisted.internet.defer import Deferred
 
@@ -104,7 +105,8 @@ _RENDER = {"KVS.Get": _render_entry, "KVS.List": _render_entries, "KVS.ListKeys"
 def _conflict(target: Target, *names: str) -> None:
     """@raise BadRequest: two of these parameters were given."""
     if sum(target.has(name) for name in names) > 1:
-        shown = "&".join(f"{name}={one}" for name, values in sorted(target.query.items()) for one in values)
+        pairs = [(name, one) for name, values in sorted(target.query.items()) for one in values]
+        shown = urlencode(pairs, encoding="utf-8", errors="surrogateescape")
         raise BadRequest(f"Conflicting flags: {shown}\n")
 
 
