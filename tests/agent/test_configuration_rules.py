@@ -362,6 +362,15 @@ class RuleTests(ConfigurationTestCase):
         path = self.write("data", "")
         self.assertIn("is not a directory", self.refused(f"-data-dir={path}"))
 
+    def test_grpcWithTLS(self) -> None:
+        """Whoever gives gRPC a certificate and the port without TLS must say what becomes of the port with it."""
+        words = "the `ports.grpc` listener no longer supports TLS"
+        for section in ("defaults", "grpc"):
+            certificate = f'tls {{ {section} {{ cert_file = "c" }} }}'
+            self.assertIn(words, self.refused(hcl=f"server = true ports {{ grpc = 1 }} {certificate}"))
+            self.load(hcl=f"server = true ports {{ grpc = 1 grpc_tls = -1 }} {certificate}")
+            self.load(hcl=f"server = true {certificate}")
+
     def test_ancientData(self) -> None:
         """A server does not begin anew beside the data of Consul 0.5."""
         path = self.directory()

@@ -51,6 +51,7 @@ def validate(configuration: Configuration, values: Values, surroundings: Surroun
         rule(configuration, values)
     _addresses_differ(configuration, values)
     values.raise_errors()
+    _grpc(configuration, values)
     _definitions(configuration, values)
     _connect(configuration, values)
     _warnings(configuration, values)
@@ -320,6 +321,17 @@ def _definitions(configuration: Configuration, values: Values) -> None:
             if problem:
                 name = definition.get("name", "")  # type: ignore[attr-defined]
                 raise values.refusal(f"{word} {quoted(name)}: {problem}", key)
+
+
+def _grpc(configuration: Configuration, values: Values) -> None:
+    tls = configuration.tls.grpc
+    automatic = tls.use_auto_cert and (values.flag("auto_encrypt.tls") or values.flag("auto_config.enabled"))
+    if (tls.cert_file or automatic) and configuration.ports.grpc > 0 and values.get("ports.grpc_tls") is None:
+        raise values.refusal(
+            "the `ports.grpc` listener no longer supports TLS. Use `ports.grpc_tls` instead. This message is appearing"
+            " because GRPC is configured to use TLS, but `ports.grpc_tls` is not defined",
+            "ports.grpc",
+        )
 
 
 def _connect(configuration: Configuration, values: Values) -> None:
