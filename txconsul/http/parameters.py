@@ -6,6 +6,7 @@ Source: Go's net/url and net/http (what Consul's clients meet), and Consul's doc
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
@@ -258,6 +259,11 @@ def read_options(target: Target, defaults: ReadDefaults) -> QueryOptions:
     )
 
 
+#: A number of at most 64 bits, as Go's Atoi reads it; more digits are too many whatever they are.
+_SECONDS = re.compile("[+-]?[0-9]{1,30}", re.ASCII)
+_INT_END = 2**63
+
+
 def cache_control(header: str) -> dict[str, int | bool]:
     """
     The directives of a Cache-Control header that reads heed, as fields of L{QueryOptions}.
@@ -270,11 +276,11 @@ def cache_control(header: str) -> dict[str, int | bool]:
         if name == "must-revalidate":
             found["must_revalidate"] = True
         elif name in ("max-age", "stale-if-error") and "=" in directive:
-            try:
-                seconds = int(value)
-            except ValueError:
-                raise BadRequest("Invalid Cache-Control header.") from None
-            found["max_age" if name == "max-age" else "stale_if_error"] = seconds * SECOND
+            if not _SECONDS.fullmatch(value) or not -_INT_END <= (seconds := int(value)) < _INT_END:
+                raise BadRequest("Invalid Cache-Control header.")
+            found["max_age" if name == "max-age" else "stale_if_error"] = max(
+                -_INT_END, min(seconds * SECOND, _INT_END - 1)
+            )
             if name == "max-age" and seconds == 0:
                 found["must_revalidate"] = True
     return found
