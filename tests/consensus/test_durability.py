@@ -77,3 +77,25 @@ class HeldOutputTests(SynchronousTestCase):
         self.clock.advance(0.1)
         self.assertEqual((self.confirmed(), self.host.log.last), ([4], 4))
         self.assertEqual([entry.term for entry in self.host.disk.log.entries], [1, 2, 3, 3])
+
+
+class OldTermTests(SynchronousTestCase):
+    """Entries of one leader are still being synced when another's take their place."""
+
+    def test_entriesCutWhileTheyAreSynced(self) -> None:
+        """The old leader is not told that they are durable, since they are gone; the new one is told of its own."""
+        clock = SimulatedClock()
+        network = Network(clock, Random(1), lambda line: None)
+        said: list[Any] = []
+        network.sent = lambda sender, to, message: said.append(message)
+        host = Host(clock, network, "b")
+        host.start("a", "b", "c")
+        clock.advance(0.05)
+        receive = host.consensus.receive
+        receive("a", AppendEntries(2, "a:8300", 1, 1, 0, entries(2, 2, 3)))
+        clock.advance(0)
+        receive("c", AppendEntries(3, "c:8300", 1, 1, 0, entries(3, 2)))
+        clock.advance(0.1)
+        claims = [(one.term, one.match_index) for one in said if isinstance(one, AppendEntriesReply) and one.success]
+        self.assertEqual(claims, [(3, 2)])
+        self.assertEqual([entry.term for entry in host.disk.log.entries], [1, 3])

@@ -157,7 +157,9 @@ class Durability:
         if era != self._era or self._stopped:
             return
         for output in sends:
-            self._transport.send(output.to, output.address, output.message)
+            # What was claimed to the leader of an older term may have been cut for a newer one's while it was synced.
+            if not _is_outdated(output, self._core.term):
+                self._transport.send(output.to, output.address, output.message)
         if newest is not None:
             if self.full:
                 self.full = False
@@ -199,3 +201,9 @@ def _claim(send: Send) -> int:
     """Up to which entry an answer says that the log is durable."""
     message = send.message
     return message.match_index if isinstance(message, AppendEntriesReply) and message.success else 0
+
+
+def _is_outdated(send: Send, term: int) -> bool:
+    """Whether an answer belongs to an older term; whoever still leads that one counts no more on this server."""
+    message = send.message
+    return isinstance(message, AppendEntriesReply) and message.term < term
