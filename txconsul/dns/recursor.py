@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -62,6 +62,11 @@ class _Datagram(DatagramProtocol):
         message = _answers(datagram, self._question, self._id)
         if message is not None:
             self.answer.callback((datagram, message))
+
+    def connectionRefused(self) -> None:
+        """Nobody is there."""
+        if not self.answer.called:
+            self.answer.errback(ConnectionRefusedError())
 
 
 class _Stream(Protocol):
@@ -166,7 +171,9 @@ class Recursor:
         port: Any = await self._network.datagrams(f"udp:0:interface={interface}", protocol)
         try:
             assert protocol.transport is not None
-            protocol.transport.write(packet, server)
+            protocol.transport.connect(*server)
+            if not protocol.answer.called:
+                protocol.transport.write(packet, None)
             return await protocol.answer.addTimeout(self._timeout, self._network.clock)
         finally:
             port.stopListening()

@@ -3,8 +3,8 @@ Answers made to fit: into UDP, with or without EDNS, and into TCP's 64 KiB.
 
 Source: Consul's page on DNS, on C{udp_answer_limit} and C{enable_truncate}; RFC 1035 4.2.1 and RFC 6891 6.2.5 on sizes.
 Consul measures a small UDP answer without compression, so that it fits whoever unpacks it, and leaves room for UDP's
-own 8 bytes. Where it cuts answers, additional records are only the first one for each target of an SRV record. It loses
-the OPT record of an answer that it cuts; here it is kept.
+own 8 bytes. Where it cuts answers, additional records are only the first one for each target of an SRV record, and it
+loses the OPT record; here that is left out only where an answer would have to go for it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ SMALL_UDP_ANSWERS_MAX = 8
 #: More records, or SRV records, never fit into 64 KiB.
 TCP_ANSWERS_MAX, TCP_SRV_ANSWERS_MAX = 4096, 1024
 _UDP_HEADER = 8
+#: An OPT record without options.
+_OPT_BYTES = 11
 #: The least that a record with an address takes: a pointer, type, class, TTL, length, four bytes.
 _RECORD_BYTES_MIN = 16
 
@@ -81,26 +83,25 @@ class _Trimmer:
         """
         Keep as many answers as fit, but one at least.
 
-        @param size: without the OPT record.
-        @param bytes_max: with it.
+        @param size: bytes without the OPT record.
+        @param bytes_max: with it; otherwise it goes.
         """
+        opt_bytes = sum([_OPT_BYTES + len(one.data[0]) for one in self._opt])
         low, high = 1, len(self._message.answer)
         while low < high:
             middle = (low + high + 1) // 2
             self.keep(middle)
-            if self._fits(size, bytes_max):
+            if self._size() - opt_bytes <= size:
                 low = middle
             else:
                 high = middle - 1
         self.keep(low)
+        if self._size() > bytes_max:
+            self._opt = []
+            self.keep(low)
 
-    def _fits(self, size: int, bytes_max: int) -> bool:
-        whole = len(encode(self._message, self._compress))
-        return whole <= bytes_max and whole - sum(_opt_bytes(one) for one in self._opt) <= size
-
-
-def _opt_bytes(record: Record) -> int:
-    return 11 + len(record.data[0])
+    def _size(self) -> int:
+        return len(encode(self._message, self._compress))
 
 
 def _lower(name: Name) -> Name:

@@ -40,6 +40,7 @@ class DirectDatagrams:
         self._receiver = receiver
         self._reactor = reactor
         self._open = False
+        self._connected = False
         self.lost = 0
 
     def startListening(self) -> None:
@@ -86,25 +87,47 @@ class DirectDatagrams:
                 data, name = receive(DATAGRAM_BYTES_MAX)
             except (BlockingIOError, InterruptedError):
                 return
+            except ConnectionRefusedError:
+                if self._connected:
+                    self._receiver.connectionRefused()
             except OSError:
-                if self._open:
-                    continue  # the news that an earlier datagram was not taken by the other side
-                return
-            try:
-                received(data, name[:2])
-            except Exception:
-                _log.failure("a datagram was not dealt with")
+                if not self._open:
+                    return
+                # Otherwise it is news of an earlier datagram which the network did not carry.
+            else:
+                try:
+                    received(data, name[:2])
+                except Exception:
+                    _log.failure("a datagram was not dealt with")
             if not self._open:
                 return
 
-    def write(self, data: bytes, address: tuple[str, int]) -> None:
-        """Send one. It is lost if the kernel has no room for it, or no way to there."""
+    def write(self, data: bytes, address: tuple[str, int] | None = None) -> None:
+        """
+        Send one. It is lost if the kernel has no room for it, or no way to there.
+
+        @param address: where to; needed unless L{connect} said it.
+        """
         if not self._open:
             return
         try:
-            self._socket.sendto(data, address)
+            if address is None:
+                self._socket.send(data)
+            else:
+                self._socket.sendto(data, address)
         except OSError:
             self.lost += 1
+
+    def connect(self, host: str, port: int) -> None:
+        """
+        Send to, and receive from, this address only; the receiver is told C{connectionRefused()} if nobody is there.
+        """
+        try:
+            self._socket.connect((host, port))
+            self._connected = True
+        except OSError:
+            self.lost += 1
+            self._receiver.connectionRefused()
 
 
 def open_datagrams(port: int, interface: str, receiver: Any, reactor: Any) -> DirectDatagrams:
