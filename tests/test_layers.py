@@ -25,6 +25,7 @@ LAYERS = {
     "txconsul.raft": 1,
     "txconsul.state": 1,
     "txconsul.http.parser": 1,
+    "txconsul.http.request": 1,
     "txconsul.dns.message": 1,
     "txconsul.net": 2,
     "txconsul.storage": 2,
@@ -54,7 +55,7 @@ MAY = {
 #: What a module may import beyond its layer's rule.
 BEYOND = {
     "txconsul.endpoints": {"txconsul.state"},
-    "txconsul.http": {"txconsul.http.parser"},
+    "txconsul.http": {"txconsul.http.parser", "txconsul.http.request"},
     "txconsul.dns": {"txconsul.dns.message"},
 }
 

@@ -156,7 +156,7 @@ class Story:
         return {
             "ID": self.pick(["", "s1", "S1", "s2"]),
             "Service": self.pick(["web", "Web", "db"]),
-            "Kind": self.pick(["", "", "connect-proxy"]),
+            "Kind": self.pick(["", "", "connect-proxy", "Mesh-Gateway"]),
             "Tags": self.pick([None, [], ["b", "a"], [None]]),
             "Meta": self.map(),
             "Port": self.pick([0, 80]),

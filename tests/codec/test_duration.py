@@ -43,7 +43,7 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(str(self._error("later")), 'time: invalid duration "later"')
 
     def test_whatIsWrong(self) -> None:
-        """The error tells a unit that there is not from a missing one, and shows what cannot be printed by its bytes."""
+        """The error tells an unknown unit from a missing one, and shows what cannot be printed by its bytes."""
         for text, wanted in {
             "1d": 'unknown unit "d" in duration "1d"',
             "1ss": 'unknown unit "ss" in duration "1ss"',

@@ -161,6 +161,20 @@ class LoneServerTests(SynchronousTestCase):
         self.assertEqual(len(self.host.machine.words), 11)
         self.assertEqual(self.host.machine.records, [None])
 
+    def test_snapshotHoldsWhatWasAnswered(self) -> None:
+        """Whoever asks for a snapshot while an older one is written gets one with every write answered by then."""
+        self.propose(*[b"w"] * 9)
+        older = self.consensus.snapshot()
+        waiting = self.consensus.propose(b"later")
+        self.clock.advance(0.003)
+        self.assertEqual(self.successResultOf(waiting), 10)
+        self.assertNoResult(older)
+        newer = [self.consensus.snapshot(), self.consensus.snapshot()]
+        self.clock.advance(0.1)
+        self.assertEqual(self.successResultOf(older).index, 11)
+        self.assertEqual([self.successResultOf(one).index for one in newer], [12, 12])
+        self.assertEqual([meta.index for meta, _ in self.host.disk.snapshots], [12, 11])
+
     def test_snapshotsByThemselves(self) -> None:
         """When enough was applied since the last, a snapshot is written within twice the interval."""
         self.propose(*[b"w"] * 19)

@@ -156,6 +156,23 @@ class HTTPTests(SynchronousTestCase):
             self.assertEqual(answer.body, expected)
             self.assertEqual(b"X-Consul-Knownleader: false" in answer.head, meta)
 
+    def test_members(self) -> None:
+        """Members by their tags, numbers and names; addresses are bytes, which have no text."""
+        asking = Asking()
+        member = {"Name": "s1", "Addr": "127.0.0.1", "Port": 8301, "Tags": {"dc": "dc1"}, "Status": 1}
+        facts = asking.served.site.facts
+        self.patch(type(facts), "members", lambda _, wan: [member])
+        for expression, count in (
+            ("Tags.dc+==+dc1+and+Status+==+1", 1),
+            ("Name+!=+s1", 0),
+            ("127+in+Addr+and+Addr+is+not+empty", 1),
+            ("", 1),
+        ):
+            answer = asking.ask("GET", f"/v1/agent/members?filter={expression}")
+            self.assertEqual(answer.body.count(b'"s1"'), count, answer.body)
+        answer = asking.ask("GET", '/v1/agent/members?filter=Addr+==+"127.0.0.1"')
+        self.assertEqual((answer.status, b"X-Consul-Index" in answer.head), (500, False))
+
     def test_peers(self) -> None:
         """What was imported from a peer is asked for by the peer's name; there is none yet."""
         asking = Asking()

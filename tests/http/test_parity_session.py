@@ -48,7 +48,8 @@ class LockDelayTests(SynchronousTestCase):
 
     def test_otherTypes(self) -> None:
         """What is neither text nor number is no delay, and null leaves the default."""
-        for given in (True, [1], {}):
+        others: tuple[Any, ...] = (True, [1], {})
+        for given in others:
             self.assertEqual(self.delay(given), 0, given)
         self.assertEqual(self.delay(None), 15_000_000_000)
 

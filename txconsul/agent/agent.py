@@ -163,6 +163,7 @@ class Agent(MultiService):
             txn_max_req_len=it.limits.txn_max_req_len,
             always_pretty=it.dev_mode,
             keep_unprintable=it.disable_http_unprintable_char_filter,
+            prometheus=it.telemetry.prometheus_retention_time > 0,
         )
         bodies = Bodies(settings)
         return HTTPFactory(

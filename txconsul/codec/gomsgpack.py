@@ -30,6 +30,8 @@ R = TypeVar("R", bound=Record)
 #: The largest single message that is read: Consul's own bound on a Raft entry is far below it, and a length
 #: that lies cannot ask for more memory than this.
 MESSAGE_BYTES_MAX = 512 * 1024 * 1024
+#: The longest list in a stream, for which room is made as soon as its length is read. Nothing that is kept has so many.
+_STREAM_LIST_MAX = 1 << 17
 #: Lists and maps within each other, in a value without a declared type; far below what Python's stack bears.
 DEPTH_MAX = 200
 
@@ -79,7 +81,12 @@ def stream(read: Callable[[int], bytes]) -> Iterator[Any]:
 
     source = Source()
     unpacker = msgpack.Unpacker(
-        source, raw=True, strict_map_key=False, read_size=1 << 18, max_buffer_size=MESSAGE_BYTES_MAX
+        source,
+        raw=True,
+        strict_map_key=False,
+        read_size=1 << 18,
+        max_buffer_size=MESSAGE_BYTES_MAX,
+        max_array_len=_STREAM_LIST_MAX,
     )
     while True:
         begin = unpacker.tell()
@@ -284,6 +291,8 @@ def _any_in(value: Any, room: int = DEPTH_MAX) -> Any:
         return [_any_in(one, room - 1) for one in value]
     if type(value) is dict:
         return {_text(key): _any_in(one, room - 1) for key, one in value.items()}
+    if value is not None and type(value) not in (bool, int, float):
+        _bad("value that is no extension", value)
     return value
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
@@ -153,12 +154,35 @@ def _parse(data: bytes) -> Any:
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        repaired = _repaired(data)
+        if repaired != data:
+            return _parse(repaired)
         first = _first_value(data)
         if first is not None:
             return first[0]
-        if not data.strip():
+        if not data.strip(b" \t\r\n"):
             raise BadJSON("EOF") from None
+        if str(error) == "Input data was truncated":
+            raise BadJSON("unexpected EOF") from None
         raise BadJSON(f"invalid JSON: {error}") from None
+
+
+#: An escaped character: half of a surrogate pair, a whole one, or another.
+_ESCAPE = re.compile(
+    r"(?P<whole>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+
+
+def _repaired(data: bytes) -> bytes:
+    """The text with U+FFFD for bytes that are no UTF-8, and for halves of surrogate pairs, as Go reads both."""
+    text = _NO_UTF8.sub("\ufffd", data.decode("utf-8", "surrogateescape"))
+    if "\\u" in text:
+        text = _ESCAPE.sub(lambda found: r"\ufffd" if found["half"] else found[0], text)
+    return text.encode()
+
+
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 def _first_value(data: bytes) -> tuple[Any] | None:

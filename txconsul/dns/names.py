@@ -8,6 +8,7 @@ C{NAME.query[.DC]}, C{NAME.connect}, C{NAME.virtual}, C{NAME.ingress} and C{HEX.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
@@ -21,6 +22,7 @@ Address = IPv4Address | IPv6Address
 _KINDS = frozenset({"service", "connect", "virtual", "ingress", "node", "query", "addr"})
 _ARPA = b"arpa"
 _IPV4_DIGITS, _IPV6_DIGITS = 8, 32
+_DIGITS = re.compile(r"[0-9a-f]+")
 
 
 class Asked(NamedTuple):
@@ -132,13 +134,11 @@ def _asked(kind: str, parts: list[str], rest: list[str]) -> Asked | None:
 
 def address_of(digits: str) -> Address | None:
     """The address that the digits of C{HEX.addr} mean, or None."""
-    try:
-        packed = bytes.fromhex(digits) if digits.isalnum() else b""
-    except ValueError:
+    if not _DIGITS.fullmatch(digits):
         return None
     if len(digits) == _IPV4_DIGITS:
-        return IPv4Address(packed)
-    return IPv6Address(packed) if len(digits) == _IPV6_DIGITS else None
+        return IPv4Address(bytes.fromhex(digits))
+    return IPv6Address(bytes.fromhex(digits)) if len(digits) == _IPV6_DIGITS else None
 
 
 def is_arpa(name: Name) -> bool:
@@ -153,7 +153,8 @@ def reversed_address(name: Name) -> Address | None:
         if labels[-2:] == [b"in-addr", _ARPA] and len(labels) == 6:
             return IPv4Address(".".join([label.decode("ascii") for label in labels[3::-1]]))
         if labels[-2:] == [b"ip6", _ARPA] and len(labels) == 34 and all(len(label) == 1 for label in labels[:32]):
-            return IPv6Address(int(b"".join(labels[31::-1]), 16))
+            address = address_of(b"".join(labels[31::-1]).decode("ascii"))
+            return address if isinstance(address, IPv6Address) else None
     except ValueError:
         return None
     return None

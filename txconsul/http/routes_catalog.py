@@ -26,7 +26,7 @@ from txconsul.records.queries import (
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
     from txconsul.http.response import Response
 
 __all__ = ["ROUTES"]
@@ -74,7 +74,8 @@ def _render_health(api: API, call: Call, answer: Answer) -> Response:
         for one in answer.value
     ]
     head = _consistency_head(call, answer)
-    if call.prepared.options.min_query_index > 0:
+    target = call.target
+    if call.prepared.options.min_query_index > 0 and not (target.get("near") or target.has("merge-central-config")):
         head = head.replace(_BLOCKING, _STREAMING)
     return json_value(api.settings, shown, call.pretty, head)
 

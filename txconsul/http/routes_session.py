@@ -23,7 +23,7 @@ from txconsul.records.session import Session, SessionRequest, SessionSpecificReq
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
     from txconsul.http.response import Response
 
 __all__ = ["ROUTES"]

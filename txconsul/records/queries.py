@@ -11,7 +11,13 @@ from __future__ import annotations
 from txconsul.records.base import Record
 from txconsul.records.query import DEFAULT, QueryOptions
 
-__all__ = ["ChecksInStateRequest", "DCSpecificRequest", "NodeSpecificRequest", "ServiceSpecificRequest"]
+__all__ = [
+    "ChecksInStateRequest",
+    "DCSpecificRequest",
+    "MembersRequest",
+    "NodeSpecificRequest",
+    "ServiceSpecificRequest",
+]
 
 
 class DCSpecificRequest(Record, frozen=True):
@@ -24,6 +30,19 @@ class DCSpecificRequest(Record, frozen=True):
     datacenter: str = ""
     node_meta_filters: dict[str, str] | None = None
     peer_name: str = ""
+    options: QueryOptions = DEFAULT
+
+
+class MembersRequest(Record, frozen=True):
+    """
+    Ask an agent for the members of a gossip pool.
+
+    @ivar datacenter: always empty: only the agent that is asked knows.
+    @ivar wan: of the pool that servers of all datacenters share, rather than of the agent's own.
+    """
+
+    datacenter: str = ""
+    wan: bool = False
     options: QueryOptions = DEFAULT
 
 
