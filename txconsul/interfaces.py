@@ -57,7 +57,7 @@ class INetwork(Interface):
         @param receiver: a L{twisted.internet.protocol.DatagramProtocol}. It is told C{datagramReceived(data, (host,
             port))}; its C{transport} has C{write(data, (host, port))}, which may lose what it is given, and
             C{connect(host, port)} for who deals with one other side only: then C{write(data, None)} serves, and the receiver
-            is told C{connectionRefused()} if nobody is there.
+            is told C{connectionRefused()} if nobody is there, or C{stopProtocol()} where the reactor ends it for that.
         @return: a Deferred firing with an L{IListeningPort}, or failing with
             L{twisted.internet.error.CannotListenError}.
         """

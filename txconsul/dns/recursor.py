@@ -68,6 +68,8 @@ class _Datagram(DatagramProtocol):
         if not self.answer.called:
             self.answer.errback(ConnectionRefusedError())
 
+    stopProtocol = connectionRefused
+
 
 class _Stream(Protocol):
     """One question and its answer in TCP."""
@@ -176,6 +178,7 @@ class Recursor:
                 protocol.transport.write(packet, None)
             return await protocol.answer.addTimeout(self._timeout, self._network.clock)
         finally:
+            protocol.answer.addErrback(lambda reason: None)
             port.stopListening()
 
     async def _by_tcp(

@@ -121,6 +121,7 @@ class DirectDatagrams:
     def connect(self, host: str, port: int) -> None:
         """
         Send to, and receive from, this address only; the receiver is told C{connectionRefused()} if nobody is there.
+        Under epoll, the reactor takes that for the end, and the receiver is told C{stopProtocol()}.
         """
         try:
             self._socket.connect((host, port))
