@@ -45,7 +45,11 @@ def _folded(name: Name) -> Name:
 
 
 class _Datagram(DatagramProtocol):
-    """Waits for one answer from one server; everything else that comes is no matter."""
+    """
+    Waits for one answer from one server; everything else that comes is no matter.
+
+    @ivar over: nobody waits any more.
+    """
 
     noisy = False
 
@@ -53,11 +57,12 @@ class _Datagram(DatagramProtocol):
         self._server = server
         self._question = question
         self._id = id
+        self.over = False
         self.answer: Deferred[tuple[bytes, Message]] = Deferred()
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         """Take it if it is the answer."""
-        if addr[:2] != self._server or self.answer.called:
+        if addr[:2] != self._server or self.over or self.answer.called:
             return
         message = _answers(datagram, self._question, self._id)
         if message is not None:
@@ -65,20 +70,25 @@ class _Datagram(DatagramProtocol):
 
     def connectionRefused(self) -> None:
         """Nobody is there."""
-        if not self.answer.called:
+        if not (self.over or self.answer.called):
             self.answer.errback(ConnectionRefusedError())
 
     stopProtocol = connectionRefused
 
 
 class _Stream(Protocol):
-    """One question and its answer in TCP."""
+    """
+    One question and its answer in TCP.
+
+    @ivar over: nobody waits any more.
+    """
 
     def __init__(self, packet: bytes, question: Question, id: int) -> None:
         self._packet = packet
         self._question = question
         self._id = id
         self._data = b""
+        self.over = False
         self.answer: Deferred[tuple[bytes, Message]] = Deferred()
 
     def connectionMade(self) -> None:
@@ -90,7 +100,7 @@ class _Stream(Protocol):
         """Gather the answer."""
         self._data += data
         size = int.from_bytes(self._data[:2], "big") + 2 if len(self._data) > 1 else 0
-        if not size or len(self._data) < size or self.answer.called:
+        if not size or len(self._data) < size or self.over or self.answer.called:
             return
         packet = self._data[2:size]
         message = _answers(packet, self._question, self._id)
@@ -101,7 +111,7 @@ class _Stream(Protocol):
 
     def connectionLost(self, reason: Failure = Failure(ConnectionLost())) -> None:  # noqa: B008
         """There is no answer."""
-        if not self.answer.called:
+        if not (self.over or self.answer.called):
             self.answer.errback(reason)
 
 
@@ -178,7 +188,7 @@ class Recursor:
                 protocol.transport.write(packet, None)
             return await protocol.answer.addTimeout(self._timeout, self._network.clock)
         finally:
-            protocol.answer.addErrback(lambda reason: None)
+            protocol.over = True
             port.stopListening()
 
     async def _by_tcp(
@@ -194,6 +204,6 @@ class Recursor:
         try:
             return await protocol.answer.addTimeout(self._timeout, clock)
         finally:
-            assert protocol.transport is not None
-            protocol.answer.addErrback(lambda reason: None)
-            protocol.transport.loseConnection()
+            protocol.over = True
+            if protocol.transport is not None:
+                protocol.transport.loseConnection()
