@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from random import Random
 from typing import Any
 
 from twisted.internet.testing import StringTransportWithDisconnection
@@ -192,6 +193,26 @@ class RefusalTests(SynchronousTestCase):
         (answer,) = asking.send(b"\0\7\1\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1")
         self.assertEqual((decode(answer).id, decode(answer).rcode), (7, FORMERR))
         self.assertEqual(asking.send(b"\0\7"), [])
+
+    def test_mutated(self) -> None:
+        """Whatever comes in has one answer or none, which can be read and has its id."""
+        asking = many(20)
+        asking.register("n", "10.0.0.1", node_meta={"a": "b"})
+        rng = Random(5)
+        kinds = ("A", "SRV", "ANY", "SOA", "PTR")
+        names = ("many.service.consul", "n.node.consul", "0a000001.addr.consul", "1.0.0.10.in-addr.arpa", "x.org")
+        for number in range(3000):
+            packet = bytearray(question(names[number % 5], rng.choice(kinds), rng.choice((None, 700)), [(8, bytes(5))]))
+            for _ in range(rng.randrange(4)):
+                packet[rng.randrange(len(packet))] = rng.choice((0, 0xC0, 0xFF, rng.randrange(256)))
+            for udp in (False, True):
+                sent = asking.send(bytes(packet), udp)
+                self.assertLessEqual(len(sent), 1)
+                for answer in sent:
+                    message = decode(answer)
+                    self.assertTrue(message.response)
+                    self.assertEqual(answer[:2], packet[:2])
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_answers(self) -> None:
         """An answer is never answered, so that two servers cannot talk for ever."""
