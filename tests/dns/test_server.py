@@ -16,6 +16,7 @@ from txconsul.dns.cache import QUESTIONS_MAX, VARIANTS, AnswerCache
 from txconsul.dns.message import FORMERR, NOERROR, NOTIMP, NXDOMAIN, SERVFAIL, A, Message, Record, decode, encode
 from txconsul.dns.recursor import QUESTIONS_UNDER_WAY_MAX
 from txconsul.dns.server import CONNECTIONS_MAX, IDLE_SECONDS
+from txconsul.errors import NoLeader
 
 
 def many(count: int, **settings: Any) -> Asking:
@@ -182,6 +183,36 @@ class KeepingTests(SynchronousTestCase):
         cache.clear()
         self.assertEqual((len(cache), gone), (0, [0, 1, 2]))
         self.assertGreater(QUESTIONS_MAX, VARIANTS)
+
+    def test_bytes(self) -> None:
+        """The oldest questions go, too, when their answers are too large together."""
+        cache = AnswerCache(bytes_max=1000)
+        gone: list[int] = []
+        for _ in range(5):
+            cache.put(b"first", b"a" * 100, True, partial(self.watch, gone, 0))
+        self.assertEqual(cache.size, 500)
+        cache.put(b"second", b"b" * 600, False, partial(self.watch, gone, 1))
+        self.assertEqual((cache.size, len(cache), gone), (600, 1, [0]))
+        cache.put(b"third", b"c" * 2000, False, partial(self.watch, gone, 2))
+        self.assertEqual((cache.size, len(cache), gone), (0, 0, [0, 1, 2]))
+        for number in range(VARIANTS + 3):
+            cache.put(b"fourth", b"d" * number, True, partial(self.watch, gone, 3))
+        self.assertEqual(cache.size, sum(range(3, VARIANTS + 3)))
+
+    def test_failures(self) -> None:
+        """A failure is not kept, nor what is not known of another datacenter."""
+        asking = Asking()
+
+        def fail(*_: object) -> None:
+            raise NoLeader()
+
+        call, asking.served.door.call = asking.served.door.call, fail  # type: ignore[method-assign,assignment]
+        self.assertEqual(asking.ask("web.service.consul").rcode, SERVFAIL)
+        self.assertEqual(asking.ask("consul", "NS").answer, [])
+        self.assertEqual(asking.ask("1.0.0.10.in-addr.arpa", "PTR").rcode, NXDOMAIN)
+        asking.served.door.call = call  # type: ignore[method-assign]
+        self.assertEqual(asking.ask("web.service.dc2.consul").rcode, NXDOMAIN)
+        self.assertEqual(len(asking.server.udp_answers), 0)
 
 
 class RefusalTests(SynchronousTestCase):

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["QUESTIONS_MAX", "REFRESH_TURNS", "VARIANTS", "AnswerCache"]
+__all__ = ["BYTES_MAX", "QUESTIONS_MAX", "REFRESH_TURNS", "VARIANTS", "AnswerCache"]
 
-#: Questions with answers kept; the oldest goes. At about 2 KiB each, that is 8 MiB.
+#: Questions with answers kept; the oldest goes.
 QUESTIONS_MAX = 4096
+#: Bytes of kept answers; the oldest questions go. Most answers have some hundred bytes, but they may have 64 KiB.
+BYTES_MAX = 16 << 20
 #: Answers kept to one question.
 VARIANTS = 16
 #: How often kept answers are given before one of them is made anew.
@@ -32,11 +34,17 @@ class _Kept:
 
 
 class AnswerCache:
-    """Answers without their ids."""
+    """
+    Answers without their ids.
 
-    def __init__(self, questions_max: int = QUESTIONS_MAX) -> None:
+    @ivar size: bytes of all kept answers.
+    """
+
+    def __init__(self, questions_max: int = QUESTIONS_MAX, bytes_max: int = BYTES_MAX) -> None:
         self._kept: dict[bytes, _Kept] = {}
         self._questions_max = questions_max
+        self._bytes_max = bytes_max
+        self.size = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -68,23 +76,35 @@ class AnswerCache:
         kept = self._kept.get(question)
         if kept is None:
             if len(self._kept) >= self._questions_max:
-                oldest = next(iter(self._kept))
-                self._kept.pop(oldest).forget()
+                self._forget_oldest()
             kept = self._kept[question] = _Kept(several)
-            kept.forget = watch(lambda: self._kept.pop(question, None))
+            kept.forget = watch(lambda: self._drop(question))
         if len(kept.answers) < VARIANTS:
             kept.answers.append(answer)
             kept.turns = REFRESH_TURNS if len(kept.answers) == VARIANTS else 0
         else:
+            self.size -= len(kept.answers[kept.next])
             kept.answers[kept.next] = answer
             kept.next = (kept.next + 1) % VARIANTS
             kept.turns = REFRESH_TURNS
+        self.size += len(answer)
+        while self.size > self._bytes_max:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        oldest = next(iter(self._kept))
+        self._kept[oldest].forget()
+        self._drop(oldest)
+
+    def _drop(self, question: bytes) -> None:
+        kept = self._kept.pop(question, None)
+        if kept is not None:
+            self.size -= sum(map(len, kept.answers))
 
     def clear(self) -> None:
         """Forget all."""
-        kept, self._kept = self._kept, {}
-        for one in kept.values():
-            one.forget()
+        while self._kept:
+            self._forget_oldest()
 
 
 def _nothing() -> None:

@@ -38,8 +38,8 @@ class Lookups:
     The reads for one answer.
 
     @ivar asked: the reads so far, for L{IDoor.watch}.
-    @ivar lasting: whether the answer stands as long as nothing of C{asked} is touched. It does not where something else
-        was asked, too, or where the catalog was searched for what has no watch.
+    @ivar lasting: whether the answer stands as long as nothing of C{asked} is touched. It does not where a read failed,
+        where somebody else was asked, or where the catalog was searched for what has no watch.
     @ivar drawn: whether records were drawn by lot, so that another answer may differ.
     """
 
@@ -57,15 +57,17 @@ class Lookups:
         @raise TxconsulError: as the door does.
         """
         self.asked.append((method, request))
+        lasting, self.lasting = self.lasting and request.datacenter == self._settings.datacenter, False
         stale = self._settings.allow_stale
         answer = self._door.call(method, _with(request, stale), Context(source="dns"))
         if isinstance(answer, Deferred):
             answer = await answer
         if stale and answer.last_contact > self._settings.max_stale:
-            self.lasting = False
+            lasting = False
             answer = self._door.call(method, _with(request, False), Context(source="dns"))
             if isinstance(answer, Deferred):
                 answer = await answer
+        self.lasting = lasting  # a failure is not: it never comes here
         return answer.value
 
     async def instances(self, service: str, tag: str, datacenter: str) -> list[CheckServiceNode]:
