@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from txconsul import CONSUL_VERSION, __version__
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, UnixSockets
+from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts
 from txconsul.agent.process import PidFile, calm_collector, notify, raise_file_limit
 from txconsul.agent.server import NobodyElse, Server, ServerSettings
@@ -30,6 +31,7 @@ from txconsul.agent.stores import Stores
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
 from txconsul.consensus import SnapshotPolicy
+from txconsul.dns.server import DNSServer
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies
 from txconsul.http.parameters import ReadDefaults
@@ -86,6 +88,7 @@ class Agent(MultiService):
         self._failed = failed
         self._ports: list[Any] = []
         self._factories: list[HTTPFactory] = []
+        self._dns: DNSServer | None = None
         self._pid_file = PidFile(configuration.pid_file)
         self.server = self._make_server()
         self.server.setServiceParent(self)
@@ -209,6 +212,12 @@ class Agent(MultiService):
             secure = wrap(self._tls_options(), factory, self._clock)
             for address in it.https_addresses:
                 await self._listen_at("HTTPS", address, secure)
+        if it.dns_addresses:
+            self._dns = dns_server(it, self.server.door, self._network)
+            for address in it.dns_addresses:
+                self._ports.append(await self._network.datagrams(address.datagrams(), self._dns.datagrams()))
+                self._log.info("Listening for DNS on {address} (UDP)", address=str(address))
+                await self._listen_at("DNS", address, self._dns.streams)
 
     def _tls_options(self) -> Any:
         it = self._configuration.tls.https
@@ -238,6 +247,8 @@ class Agent(MultiService):
     async def _stop(self) -> None:
         for port in self._ports:
             await port.stopListening()
+        if self._dns is not None:
+            self._dns.stop()
         self.server.door.close()
         for factory in self._factories:
             await factory.stop(STOP_SECONDS)
