@@ -39,6 +39,9 @@ class Authorizer:
     def require_service_write(self, service: str) -> None:
         """May this service be registered?"""
 
+    def require_service_read(self, service: str) -> None:
+        """May this service be seen?"""
+
     def require_agent_read(self) -> None:
         """May this agent tell of itself?"""
 
