@@ -2,8 +2,8 @@
 What the HTTP edge alone costs: CPU microseconds (user and system) a request, for a fixed answer of a KV read's size.
 
 Each server runs in a process of its own under Twisted's default reactor, and answers wrk's keep-alive connections. The
-rival is twisted.web; C{reactor} is our connection over Twisted's own transports, C{each} our descriptors without the
-epoll below the reactor's. With C{--idle} it measures the memory of that many idle connections instead.
+rival is twisted.web; reactor is our connection over Twisted's own transports, each our descriptors without the
+epoll below the reactor's. With --idle it measures the memory of that many idle connections instead.
 
     python -m benchmarks.http_edge [--seconds 4] [--connections 64] [--only direct,web] [--profile]
     python -m benchmarks.http_edge --idle 10000 [--only direct,web]

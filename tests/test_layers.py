@@ -25,6 +25,7 @@ LAYERS = {
     "txconsul.raft": 1,
     "txconsul.state": 1,
     "txconsul.http.parser": 1,
+    "txconsul.http.request": 1,
     "txconsul.net": 2,
     "txconsul.storage": 2,
     "txconsul.driver": 3,
@@ -52,7 +53,7 @@ MAY = {
 #: What a module may import beyond its layer's rule.
 BEYOND = {
     "txconsul.endpoints": {"txconsul.state"},
-    "txconsul.http": {"txconsul.http.parser"},
+    "txconsul.http": {"txconsul.http.parser", "txconsul.http.request"},
 }
 
 #: Nothing that could do I/O, tell the time or draw lots.

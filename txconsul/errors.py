@@ -14,7 +14,7 @@ __all__ = [
     "DiskFailed",
     "DiskFull",
     "Forbidden",
-    "InternalError",
+    "GapInLog",
     "InvalidRequest",
     "LeadershipLost",
     "MethodNotAllowed",
@@ -183,4 +183,8 @@ class UnknownMethod(RequestRefused):
         super().__init__(f"rpc: can't find method {method}")
 
 
-InternalError = InvalidRequest  # the earlier name
+# ---- a mistake of this program, which nobody outside ever sees ----
+
+
+class GapInLog(ValueError):
+    """Entries given to a log that do not follow its newest one."""

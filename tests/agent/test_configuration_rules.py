@@ -200,6 +200,7 @@ class RuleTests(ConfigurationTestCase):
             ('ui_config { metrics_provider_options_json = "[]" }', "a string containing a valid JSON object"),
             ('ui_config { metrics_proxy { base_url = "ftp://x" } }', "must be a valid http or https URL"),
             ('ui_config { metrics_proxy { path_allowlist = ["x"] } }', 'path "x" is not an absolute path'),
+            ('ui_config { metrics_proxy { path_allowlist = ["/a%2fb"] } }', 'path "/a%2fb" is not an absolute path'),
             ('ui_config { dashboard_url_templates { A = "http://x" } }', "key names can only contain lowercase"),
             ('locality { zone = "z" }', "locality is invalid"),
             ('segments { name = "a" }', "Network segments are not supported"),
@@ -276,7 +277,36 @@ class RuleTests(ConfigurationTestCase):
             self.assertRefused(f'connect {{ ca_provider = "consul" ca_config {{ {settings_} }} }}', words)
         self.load(
             hcl='connect { ca_provider = "vault" ca_config { private_key_type = "rsa" private_key_bits = 2048'
-            ' leaf_cert_ttl = "1h" address = "http://x" } }'
+            ' leaf_cert_ttl = "1h" address = "http://x" token = "t" root_pki_path = "r" intermediate_pki_path = "i" } }'
+        )
+
+    def test_otherAuthorities(self) -> None:
+        """Vault must know who asks and where to keep certificates; AWS has limits of its own."""
+        for provider, settings_, words in (
+            ("vault", "", "must provide a Vault token or configure a Vault auth method"),
+            ("vault", 'token = "t" auth_method { type = "x" }', "only one of Vault token or Vault auth method"),
+            ("vault", 'token = "t"', "must provide a valid path to a root PKI backend"),
+            ("vault", 'token = "t" root_pki_path = "r"', "must provide a valid path for the intermediate PKI backend"),
+            ("aws-pca", 'leaf_cert_ttl = "1h"', "less than 24 hours, LeafTTL of 1h0m0s configured"),
+            ("aws-pca", "private_key_bits = 521", "only supports P256 EC curve, keyBits of 521 configured"),
+        ):
+            self.assertRefused(f'connect {{ ca_provider = "{provider}" ca_config {{ {settings_} }} }}', words)
+        self.load(
+            hcl='primary_datacenter = "other" connect { ca_provider = "vault" ca_config { intermediate_pki_path = "i"'
+            ' auth_method { type = "x" } } }'
+        )
+        self.load(hcl='connect { ca_provider = "aws-pca" }')
+
+    def test_autoConfigAuthorization(self) -> None:
+        """Whoever hands out configurations must be able to check tokens, and to make some."""
+        enabled = 'auto_config { authorization { enabled = true %s } } tls { internal_rpc { cert_file = "c" } } '
+        words = "exactly one of 'JWTValidationPubKeys', 'JWKSURL', or 'OIDCDiscoveryURL' must be set"
+        for static in ("", 'static { jwks_url = "https://a" oidc_discovery_url = "https://b" }'):
+            self.assertRefused(f"server = true {enabled % static}", words)
+        one = enabled % 'static { jwks_url = "https://a" }'
+        self.assertRefused(
+            f'server = true primary_datacenter = "other" acl {{ enabled = true }} {one}',
+            "requires also enabling ACL token replication (acl.enable_token_replication)",
         )
 
     def test_entries(self) -> None:

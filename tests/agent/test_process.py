@@ -190,6 +190,15 @@ class FactsTests(SynchronousTestCase):
         self.assertEqual((document["Config"]["NodeName"], document["Meta"]), ("a", {"rack": "1"}))
         self.assertEqual(self.facts.members(), [document["Member"]])
 
+    def test_wide(self) -> None:
+        """In the pool of all datacenters an agent has a longer name and another port; it may be in none."""
+        for port, wanted in (("7", [("a.dc1", 7, {"dc": "dc1"})]), ("-1", None)):
+            member = {"Name": "a", "Port": 5, "Tags": {"dc": "dc1", "wan_join_port": port}}
+            facts = AgentFacts({}, member, {}, "/", dict, dict, dict)
+            found = facts.members(wan=True)
+            shown = None if found is None else [(one["Name"], one["Port"], one["Tags"]) for one in found]
+            self.assertEqual(shown, wanted)
+
     def test_host(self) -> None:
         """The machine, without errors on this one."""
         host = self.facts.host()

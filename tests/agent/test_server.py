@@ -142,6 +142,18 @@ class ServerTests(SynchronousTestCase):
         self.one.put(b"k", b"3")
         self.assertEqual(self.one.get(b"k"), b"3")
 
+    def test_diskIsFullAtTheStart(self) -> None:
+        """A server that starts on a full disk leads as soon as there is room."""
+        self.one.put(b"k", b"1")
+        self.one.kill()
+        self.one.disk.full = True
+        self.one.start()
+        self.assertFalse(self.one.server.site.me.is_leader)
+        self.one.disk.full = False
+        self.one.clock.advance(20)
+        self.assertTrue(self.one.server.site.me.is_leader)
+        self.assertEqual(self.one.get(b"k"), b"1")
+
     def test_diskFails(self) -> None:
         """A disk that fails ends the server, once."""
         self.one.disk.failing = True

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.invoking import FakeAgent, answer
-from txconsul.cli.api import ApiError, Client, StatusError, connect
+from txconsul.cli.api import ApiError, Client, StatusError
 from txconsul.cli.settings import BadSettings, Settings
+from txconsul.cli.sockets import connect
 
 
 class RequestTests(SynchronousTestCase):

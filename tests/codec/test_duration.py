@@ -42,6 +42,32 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(str(self._error("10")), 'time: missing unit in duration "10"')
         self.assertEqual(str(self._error("later")), 'time: invalid duration "later"')
 
+    def test_whatIsWrong(self) -> None:
+        """The error tells an unknown unit from a missing one, and shows what cannot be printed by its bytes."""
+        for text, wanted in {
+            "1d": 'unknown unit "d" in duration "1d"',
+            "1ss": 'unknown unit "ss" in duration "1ss"',
+            "1 s": 'unknown unit " s" in duration "1 s"',
+            "1e3s": 'unknown unit "e" in duration "1e3s"',
+            "10s5": 'missing unit in duration "10s5"',
+            "1.5": 'missing unit in duration "1.5"',
+            "1.1.1s": 'missing unit in duration "1.1.1s"',
+            "-": 'invalid duration "-"',
+            "": 'invalid duration ""',
+            "\0s": 'invalid duration "\\x00s"',
+            '1"s': 'unknown unit "\\"s" in duration "1\\"s"',
+            "1é": 'unknown unit "\\xc3\\xa9" in duration "1\\xc3\\xa9"',
+            "9223372036854775808ns": 'invalid duration "9223372036854775808ns"',
+            "9" * 5000 + "h": 'invalid duration "' + "9" * 5000 + 'h"',
+        }.items():
+            self.assertEqual(str(self._error(text)), "time: " + wanted, text)
+
+    def test_manyDigits(self) -> None:
+        """Zeros in front of a number, and digits below a nanosecond, do not count."""
+        self.assertEqual(parse_duration("0" * 40 + "1s"), 1_000_000_000)
+        self.assertEqual(parse_duration("0.1" + "0" * 40 + "h"), 360_000_000_000)
+        self.assertEqual(parse_duration("-9223372036854775808ns"), -(2**63))
+
     def _error(self, text: str) -> Exception:
         """The error of parsing a text."""
         return self.assertRaises(BadDuration, parse_duration, text)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txconsul.codec import json
+from txconsul.codec import gomsgpack, json
 from txconsul.codec.gotime import pack_time
 from txconsul.records.base import OMIT_JSON, Record, Text, Time, Uint
 
@@ -133,6 +133,32 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(json.decode(Sample, b"null"), Sample())
         error = self.assertRaises(json.BadJSON, json.decode, Sample, b" ")
         self.assertEqual(str(error), "EOF")
+
+    def test_trailingHidesNothing(self) -> None:
+        """What no JSON may hold is refused with something behind it, too; half surrogates are replaced."""
+        for body in (b'{"Any": NaN} x', b'{"Any": 1e400} x'):
+            self.assertRaises(json.BadJSON, json.decode, Sample, body)
+        for body, wanted in {
+            rb'{"NodeID": "\ud800"} x': "\ufffd",
+            rb'{"NodeID": "\udcc3\udca9"} x': "\ufffd\ufffd",
+        }.items():
+            self.assertEqual(json.decode(Sample, body).node_id, wanted)
+
+    def test_numbersTooLarge(self) -> None:
+        """A number that no integer of 64 bits holds is a float where anything may stand, as in Go, or refused."""
+        found = json.decode(Sample, b'{"Any": [18446744073709551615, 18446744073709551616, -9223372036854775809]}').any_
+        self.assertEqual(found, [2**64 - 1, float(2**64), -float(2**63)])
+        self.assertEqual([type(one) for one in found], [int, float, float])
+        self.assertRaises(json.BadJSON, json.decode, Sample, b'{"Any": 1' + b"0" * 400 + b"}")
+
+    def test_deepest(self) -> None:
+        """What is just not too deep can be logged, read again, and shown."""
+        for left, right in ((b"[", b"]"), (b'{"a": ', b"}")):
+            nested = [b'{"Any": ' + left * depth + right * depth + b"}" for depth in (98, 99, 100, 101)]
+            record = json.decode(Sample, nested[1].replace(b'{"a": }', b"{}"))
+            self.assertEqual(gomsgpack.decode(Sample, gomsgpack.encode(record)), record)
+            json.encode(record)
+            self.assertRaises(json.BadJSON, json.decode, Sample, nested[3].replace(b'{"a": }', b"{}"))
 
     def test_deep(self) -> None:
         """Nesting without end is refused, not recursed into."""

@@ -88,7 +88,11 @@ class NoFacts:
         """Nothing."""
         return {}
 
-    version = host = metrics = members = document
+    version = host = metrics = document
+
+    def members(self, wan: bool = False) -> list[dict[str, Any]]:
+        """Nobody."""
+        return []
 
 
 class Served:

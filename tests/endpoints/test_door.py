@@ -5,14 +5,22 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.endpoints.serving import SECOND, Served
 from txconsul.codec.gomsgpack import decode
 from txconsul.endpoints.placing import Me, Place, Rule, place
 from txconsul.endpoints.registry import Answer
-from txconsul.errors import InvalidRequest, LeadershipLost, NoLeader, NoPathToDatacenter, UnknownMethod
+from txconsul.errors import (
+    BadRequest,
+    InvalidRequest,
+    LeadershipLost,
+    NoLeader,
+    NoPathToDatacenter,
+    NotReadyForConsistentReads,
+    UnknownMethod,
+)
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.command import Command
 from txconsul.records.health import HealthCheck
@@ -99,6 +107,19 @@ class DoorTests(SynchronousTestCase):
         self.assertNoResult(answer)
         served.consensus.unverified.callback(None)
         self.assertEqual(self.successResultOf(answer).value, None)
+
+    def test_neverVerified(self) -> None:
+        """A read that cannot be verified within the hold timeout is not ready; whoever goes away leaves nothing."""
+        served = Served()
+        served.consensus.unverified = Deferred()
+        answer = served.call("KVS.Get", get(b"a", require_consistent=True))
+        served.clock.advance(7.1)
+        self.failureResultOf(answer, NotReadyForConsistentReads)
+        served.consensus.unverified = Deferred()
+        answer = served.call("KVS.Get", get(b"a", require_consistent=True))
+        answer.cancel()
+        self.failureResultOf(answer, CancelledError)
+        self.assertEqual(served.clock.getDelayedCalls(), [])
 
     def test_leaseIsOver(self) -> None:
         """A default read is verified where the lease is over; a stale one never is."""
@@ -280,6 +301,18 @@ class KVTests(SynchronousTestCase):
         self.assertRaises(InvalidRequest, served.call, "KVS.Apply", put(b"a", op="get"))
         self.assertRaises(InvalidRequest, served.call, "KVS.Apply", put(b"a", op="explode"))
         self.assertEqual(served.consensus.proposed, [])
+
+    def test_dotSegments(self) -> None:
+        """Keys that could be taken for others are only read and deleted, unless the configuration allows them."""
+        served = Served()
+        for key in (b"a/../b", b"..", b"./a", b"a/."):
+            self.assertRaises(BadRequest, served.call, "KVS.Apply", put(key))
+            self.successResultOf(served.call("KVS.Apply", put(key, op="delete")))
+            self.assertIsNone(served.call("KVS.Get", get(key)).value)
+        for key in (b".hidden/a..b", b"...", b"a.b/c."):
+            self.successResultOf(served.call("KVS.Apply", put(key)))
+        served.leading.any_key = True
+        self.successResultOf(served.call("KVS.Apply", put(b"a/../b")))
 
     def test_lockDelay(self) -> None:
         """A key whose lock is delayed is not locked, until the delay is over."""

@@ -15,7 +15,7 @@ from txconsul.http.answers import accepts_gzip
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies, Spool
 from txconsul.http.parameters import ReadDefaults
-from txconsul.http.parser import BodyTooLarge, Request
+from txconsul.http.request import BodyTooLarge, Request
 from txconsul.http.response import Response
 from txconsul.http.settings import HTTPSettings
 from txconsul.http.table import ROUTES

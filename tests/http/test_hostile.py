@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.net.test_networks import Collector
 from txconsul.http.connection import Response
-from txconsul.http.parser import Request
+from txconsul.http.request import Request
 from txconsul.http.server import HTTPFactory
 from txconsul.net.direct import DirectNetwork
 

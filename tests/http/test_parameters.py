@@ -58,12 +58,19 @@ class TargetTests(SynchronousTestCase):
             parse_target(raw, keep_unprintable=True)
 
     def test_unclean(self) -> None:
-        """Empty and dot segments are redirected to the clean path, query and trailing slash kept."""
+        """Empty and dot segments are redirected to the clean path, escaped once more; query and trailing slash stay."""
         for raw, clean in {
             b"/v1/kv/a//b": b"/v1/kv/a/b",
             b"/v1/kv/a/../b?x": b"/v1/kv/b?x",
             b"/v1/kv/a/./b": b"/v1/kv/a/b",
-            b"/v1/kv/a/..": b"/v1/kv/",
+            b"/v1/kv/a/..": b"/v1/kv",
+            b"/v1/kv/a/.": b"/v1/kv/a",
+            b"/v1/kv/a/./": b"/v1/kv/a/",
+            b"/v1/kv//a;b:c": b"/v1/kv/a;b:c",
+            b"/v1/kv//a%20b?x=%20": b"/v1/kv/a%2520b?x=%20",
+            b"/v1/kv//a!b": b"/v1/kv/a%21b",
+            b'/v1/kv//a"b': b"/v1/kv/a%2522b",
+            b"/v1/kv//\xc3\xa9": b"/v1/kv/%25C3%25A9",
             b"/../..": b"/",
             b"//": b"/",
         }.items():

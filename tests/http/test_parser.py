@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txconsul.errors import TooLarge
 from txconsul.http import parser
-from txconsul.http.parser import BodyRefused, Request, RequestReader, RequestUnreadable, Rules
+from txconsul.http.parser import RequestReader, Rules
+from txconsul.http.request import BodyRefused, Request, RequestUnreadable
 
 LIMIT = 100
 

@@ -417,6 +417,17 @@ class DiskFullTests(SynchronousTestCase):
         log.append(entries(2, 1))
         refusal(self, log.sync(), DiskFull)
 
+    def test_filesRunOut(self) -> None:
+        """No descriptor left for a new segment is a full disk too: it passes, and nothing was written."""
+        disk, _ = written(entries(1, 1, size=2000), segment_bytes=7000)
+        log = open_log(disk, segment_bytes=7000)
+        disk.fail("open", errno.EMFILE)
+        log.append(entries(2, 3, size=2000))
+        self.assertIn("open files", str(refusal(self, log.sync(), DiskFull)).lower())
+        disk.heal()
+        log.append(entries(2, 3, size=2000))
+        self.assertEqual(self.successResultOf(log.sync()), 4)
+
 
 class DiskFailedTests(SynchronousTestCase):
     """After a failed sync nobody knows what the disk holds: the store refuses all work."""

@@ -133,6 +133,7 @@ class Agent(MultiService):
                     trailing=it.raft.trailing_logs,
                 ),
                 session_ttl_min=int(it.session_ttl_min * SECOND) or SESSION_TTL_MIN,
+                any_key=it.disable_kv_key_validation,
                 default_query_time=it.default_query_time,
                 max_query_time=it.max_query_time,
                 hold_timeout=it.performance.rpc_hold_timeout,
@@ -224,6 +225,7 @@ class Agent(MultiService):
             txn_max_req_len=it.limits.txn_max_req_len,
             always_pretty=it.dev_mode,
             keep_unprintable=it.disable_http_unprintable_char_filter,
+            prometheus=it.telemetry.prometheus_retention_time > 0,
         )
         bodies = Bodies(settings)
         return HTTPFactory(

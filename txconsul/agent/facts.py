@@ -57,9 +57,15 @@ class AgentFacts:
             "Meta": self._node_meta,
         }
 
-    def members(self) -> list[dict[str, Any]]:
+    def members(self, wan: bool = False) -> list[dict[str, Any]] | None:
         """The agent alone: there is no gossip yet that could tell of others."""
-        return [self._member]
+        if not wan:
+            return [self._member]
+        tags = dict(self._member["Tags"])
+        port = int(tags.pop("wan_join_port", -1))
+        if port < 0:
+            return None
+        return [{**self._member, "Name": f"{self._member['Name']}.{tags['dc']}", "Port": port, "Tags": tags}]
 
     def version(self) -> dict[str, str]:
         """Which program this is."""

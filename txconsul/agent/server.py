@@ -41,6 +41,8 @@ from txconsul.state.machine import StateMachine
 __all__ = ["NobodyElse", "Server", "ServerSettings"]
 
 _NANOSECONDS = 1_000_000_000
+#: Seconds before a new leader, whose disk was full, tries again to commit an entry of its own.
+ESTABLISH_RETRY_SECONDS = 1.0
 
 
 class ServerSettings(Record, frozen=True):
@@ -51,6 +53,7 @@ class ServerSettings(Record, frozen=True):
     @ivar address: where its Raft is reached, C{host:port}.
     @ivar bootstrap: begin a group of its own, if it belongs to none.
     @ivar session_ttl_min: ns.
+    @ivar any_key: keys with dot segments may be written (C{disable_kv_key_validation}).
     @ivar default_query_time: seconds that a blocking query waits if it does not say; C{max_query_time}: at most.
     @ivar hold_timeout: seconds that a request waits for a leader (Consul's C{rpc_hold_timeout}).
     """
@@ -64,6 +67,7 @@ class ServerSettings(Record, frozen=True):
     timing: Timing = Timing()
     policy: SnapshotPolicy = SnapshotPolicy()
     session_ttl_min: int = 10 * _NANOSECONDS
+    any_key: bool = False
     default_query_time: float = 300.0
     max_query_time: float = 600.0
     hold_timeout: float = 7.0
@@ -127,6 +131,7 @@ class Server(MultiService, Observer):
         super().__init__()
         self._settings = settings
         self._failed = failed
+        self._clock = clock
         self.machine = _Machine()
         self.store = self.machine.store
         self.consensus = Consensus(
@@ -142,7 +147,9 @@ class Server(MultiService, Observer):
             timing=settings.timing,
             policy=settings.policy,
         )
-        self.leading = Leading(clock.seconds, new_id, settings.session_ttl_min, settings.datacenter)
+        self.leading = Leading(
+            clock.seconds, new_id, settings.session_ttl_min, settings.datacenter, any_key=settings.any_key
+        )
         self.machine.leading = self.leading
         self.site = Site(
             me=Me(settings.datacenter, True, False, False, False),
@@ -195,11 +202,25 @@ class Server(MultiService, Observer):
             self._step_aside()
             return
         self._log.info("Won the election: term={term}", term=term)
-        # Everything that was ever committed must be applied before it is served.
-        self.consensus.barrier().addCallbacks(self._established, lambda reason: None, callbackArgs=(term,))
+        self._establish(term)
+
+    def _leads(self, term: int) -> bool:
+        return bool(self.running) and self.consensus.is_leader and self.consensus.term == term
+
+    def _establish(self, term: int) -> None:
+        """Everything that was ever committed must be applied before it is served."""
+        if self._leads(term):
+            self.consensus.barrier().addCallbacks(
+                self._established, self._not_established, callbackArgs=(term,), errbackArgs=(term,)
+            )
+
+    def _not_established(self, reason: Failure, term: int) -> None:
+        if self._leads(term):
+            self._log.warn("Leadership cannot be established yet: {error}", error=reason.getErrorMessage())
+            self._clock.callLater(ESTABLISH_RETRY_SECONDS, self._establish, term)
 
     def _established(self, _: object, term: int) -> None:
-        if not self.consensus.is_leader or self.consensus.term != term or not self.running:
+        if not self._leads(term):
             return
         self.site.me = self.site.me._replace(is_leader=True, leader_known=True, heard_of_leader=True)
         self._duties.startService()

@@ -2,8 +2,8 @@
 A small client of an agent's HTTP interface: one request after the other, answers whole or as a stream.
 
 L{Client} makes requests of paths and parameters and judges the answers; a I{transport} carries them. The one over
-sockets is L{socket_transport}; tests put a function in its place. Errors read as Go's HTTP client writes them, since
-scripts look for those words.
+sockets is that of L{txconsul.cli.sockets}; tests put a function in its place. Errors read as Go's HTTP client
+writes them, since scripts look for those words.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus
 from txconsul.cli.gotext import go_quoted
 from txconsul.cli.settings import Settings
 
-__all__ = ["Answer", "ApiError", "Client", "Request", "Transport", "TransportFailed", "connect"]
+__all__ = ["Answer", "ApiError", "Client", "Request", "Transport", "TransportFailed"]
 
 #: What Go leaves as it is in a path.
 _PATH_SAFE = "$&+,/:;=@"
@@ -165,14 +165,3 @@ class Client:
             pair = ":".join(settings.auth).encode("utf-8", "surrogateescape")
             sent["Authorization"] = "Basic " + b64encode(pair).decode("ascii")
         return Request(method, target, f"{settings.scheme}://{settings.host}{target}", sent, body)
-
-
-def connect(settings: Settings) -> Client:
-    """
-    A client over sockets. Nothing is dialled before the first request.
-
-    @raise BadSettings: the settings name files that cannot be used.
-    """
-    from txconsul.cli.sockets import socket_transport
-
-    return Client(settings, socket_transport(settings))

@@ -40,7 +40,7 @@ def run() -> int:
 
 
 def _connect(settings: Settings) -> Client:
-    from txconsul.cli.api import connect
+    from txconsul.cli.sockets import connect
 
     return connect(settings)
 

@@ -12,25 +12,25 @@ import select
 import socket
 import ssl
 
-from txconsul.cli.api import Answer, Request, Transport, TransportFailed
+from txconsul.cli.api import Answer, Client, Request, TransportFailed
 from txconsul.cli.dialing import dial, ends
 from txconsul.cli.gotext import go_quoted, system_error
 from txconsul.cli.settings import Settings
 from txconsul.cli.trust import tls_context, tls_failure
 
-__all__ = ["socket_transport"]
+__all__ = ["connect"]
 
 
-def socket_transport(settings: Settings) -> Transport:
+def connect(settings: Settings) -> Client:
     """
-    The transport for these settings.
+    A client over sockets. Nothing is dialled before the first request.
 
     @raise BadSettings: TLS files cannot be used. They are read even where the scheme is http, as Consul does.
     """
     wants_tls = settings.scheme == "https"
     named = settings.ca_file or settings.ca_path or settings.client_cert or settings.client_key
     context = tls_context(settings) if wants_tls or named else None
-    return _Sockets(settings, context if wants_tls else None).exchange
+    return Client(settings, _Sockets(settings, context if wants_tls else None).exchange)
 
 
 class _Sockets:

@@ -18,8 +18,11 @@ HOUR = 60 * MINUTE
 
 _UNITS = {"ns": 1, "us": MICROSECOND, "µs": MICROSECOND, "μs": MICROSECOND, "ms": MILLISECOND}
 _UNITS |= {"s": SECOND, "m": MINUTE, "h": HOUR}
-_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")
+#: A number and whatever stands before the next number, which should be a unit.
+_PART = re.compile(r"(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?([^.0-9]*)")
 _LOW, _HIGH = -(2**63), 2**63 - 1
+#: Digits of _HIGH: longer numbers are not even converted, which would take quadratic time.
+_DIGITS_MAX = 19
 
 
 class BadDuration(ValueError):
@@ -39,23 +42,36 @@ def parse_duration(text: str) -> int:
     if body == "0":
         return 0
     total, at = 0, 0
-    while at < len(body):
+    while at < len(body) or not body:
         match = _PART.match(body, at)
-        if match is None or not (match[1] or match[2]):
-            break
-        unit = _UNITS[match[3]]
-        fraction = match[2] or ""
-        total += int(match[1] or 0) * unit
+        if match is None:
+            raise BadDuration(f"time: invalid duration {_quote(text)}")
+        if not match[3]:
+            raise BadDuration(f"time: missing unit in duration {_quote(text)}")
+        unit = _UNITS.get(match[3])
+        if unit is None:
+            raise BadDuration(f"time: unknown unit {_quote(match[3])} in duration {_quote(text)}")
+        digits, fraction = match[1].lstrip("0") or "0", match[2] or ""
+        if len(digits) > _DIGITS_MAX:
+            raise BadDuration(f"time: invalid duration {_quote(text)}")
+        total += int(digits) * unit
         if fraction:
+            fraction = fraction[:_DIGITS_MAX]  # what follows is below a nanosecond
             total += int(fraction) * unit // 10 ** len(fraction)
         at = match.end()
-    if not body or at != len(body):
-        known = bool(re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)", text))
-        raise BadDuration(f'time: {"missing unit in" if known else "invalid"} duration "{text}"')
     total = -total if text[0] == "-" else total
     if not _LOW <= total <= _HIGH:
-        raise BadDuration(f'time: invalid duration "{text}"')
+        raise BadDuration(f"time: invalid duration {_quote(text)}")
     return total
+
+
+def _quote(text: str) -> str:
+    """The text in quotes, as Go's time package writes it: what is not printable ASCII byte by byte."""
+    shown = [
+        f"\\{chr(byte)}" if byte in b'"\\' else chr(byte) if 0x20 <= byte < 0x80 else f"\\x{byte:02x}"
+        for byte in text.encode("utf-8", "surrogateescape")
+    ]
+    return '"' + "".join(shown) + '"'
 
 
 def format_duration(nanoseconds: int) -> str:

@@ -30,6 +30,10 @@ R = TypeVar("R", bound=Record)
 #: The largest single message that is read: Consul's own bound on a Raft entry is far below it, and a length
 #: that lies cannot ask for more memory than this.
 MESSAGE_BYTES_MAX = 512 * 1024 * 1024
+#: The longest list in a stream, for which room is made as soon as its length is read. Nothing that is kept has so many.
+_STREAM_LIST_MAX = 1 << 17
+#: Lists and maps within each other, in a value without a declared type; far below what Python's stack bears.
+DEPTH_MAX = 200
 
 
 class BadMessage(Corrupt):
@@ -77,7 +81,12 @@ def stream(read: Callable[[int], bytes]) -> Iterator[Any]:
 
     source = Source()
     unpacker = msgpack.Unpacker(
-        source, raw=True, strict_map_key=False, read_size=1 << 18, max_buffer_size=MESSAGE_BYTES_MAX
+        source,
+        raw=True,
+        strict_map_key=False,
+        read_size=1 << 18,
+        max_buffer_size=MESSAGE_BYTES_MAX,
+        max_array_len=_STREAM_LIST_MAX,
     )
     while True:
         begin = unpacker.tell()
@@ -104,7 +113,10 @@ def decode(record: type[R], data: bytes | memoryview) -> R:
 
     @raise BadMessage: the bytes are malformed, or a value is of another type than declared.
     """
-    read: R = from_wire(record)(unpack(data))
+    try:
+        read: R = from_wire(record)(unpack(data))
+    except RecursionError:  # a record may hold one of its own class
+        raise BadMessage("malformed msgpack: nested too deeply") from None
     return read
 
 
@@ -266,17 +278,21 @@ def _map(value: Any) -> dict[Any, Any]:
     return value if type(value) is dict else _bad("map", value)
 
 
-def _any_in(value: Any) -> Any:
+def _any_in(value: Any, room: int = DEPTH_MAX) -> Any:
     """An opaque value: text where it can be text, since the wire does not tell the two apart."""
     if type(value) is bytes:
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError:
             return value
+    if type(value) in (list, dict) and not room:
+        raise BadMessage("malformed msgpack: nested too deeply")
     if type(value) is list:
-        return [_any_in(one) for one in value]
+        return [_any_in(one, room - 1) for one in value]
     if type(value) is dict:
-        return {_any_in(key): _any_in(one) for key, one in value.items()}
+        return {_text(key): _any_in(one, room - 1) for key, one in value.items()}
+    if value is not None and type(value) not in (bool, int, float):
+        _bad("value that is no extension", value)
     return value
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
@@ -33,6 +34,10 @@ _decoder = msgspec.json.Decoder()
 
 _UINT_MAX = 2**64 - 1
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+
+#: Lists and maps within each other. What is read here is logged, read again and shown by functions that call
+#: themselves: what is accepted must never be too deep for one of those. No request comes near it.
+DEPTH_MAX = 100
 
 
 class BadJSON(BadRequest):
@@ -125,17 +130,59 @@ def parse(data: bytes) -> Any:
     """
     The first JSON value of a text; what follows is ignored.
 
-    @raise BadJSON: there is none.
+    @raise BadJSON: there is none, or it is nested deeper than L{DEPTH_MAX}.
     """
+    value = _parse(data)
+    if data.count(b"{") + data.count(b"[") > DEPTH_MAX and _is_deep(value):
+        raise BadJSON("invalid JSON: exceeded max depth")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH_MAX + 1):
+        level = [
+            inner
+            for outer in level
+            if type(outer) in (dict, list)
+            for inner in (outer.values() if type(outer) is dict else outer)
+        ]
+    return bool(level)
+
+
+def _parse(data: bytes) -> Any:
     try:
         return _decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        repaired = _repaired(data)
+        if repaired != data:
+            return _parse(repaired)
         first = _first_value(data)
         if first is not None:
             return first[0]
-        if not data.strip():
+        if not data.strip(b" \t\r\n"):
             raise BadJSON("EOF") from None
+        if str(error) == "Input data was truncated":
+            raise BadJSON("unexpected EOF") from None
         raise BadJSON(f"invalid JSON: {error}") from None
+
+
+#: An escaped character: half of a surrogate pair, a whole one, or another.
+_ESCAPE = re.compile(
+    r"(?P<whole>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+
+
+def _repaired(data: bytes) -> bytes:
+    """The text with U+FFFD for bytes that are no UTF-8, and for halves of surrogate pairs, as Go reads both."""
+    text = _NO_UTF8.sub("\ufffd", data.decode("utf-8", "surrogateescape"))
+    if "\\u" in text:
+        text = _ESCAPE.sub(lambda found: r"\ufffd" if found["half"] else found[0], text)
+    return text.encode()
+
+
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 def _first_value(data: bytes) -> tuple[Any] | None:
@@ -144,9 +191,10 @@ def _first_value(data: bytes) -> tuple[Any] | None:
 
     try:
         text = data.decode("utf-8").lstrip(" \t\r\n")
-        value, end = json.JSONDecoder().raw_decode(text)
-        return (value,) if text[end:].strip() else None
-    except (ValueError, RecursionError):
+        end = json.JSONDecoder().raw_decode(text)[1]
+        # Python's reader only says where it ends: it lets NaN and half surrogate pairs pass, which cannot be stored
+        return (_decoder.decode(text[:end]),) if text[end:].strip() else None
+    except (ValueError, msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -198,7 +246,7 @@ def _readers(record: type[Record]) -> dict[str, Field]:
 def _in(field: Field, shape: Shape, value: Any, where: str, strict: bool) -> Any:
     kind = shape.kind
     if kind is Kind.ANY:
-        return value
+        return _any_in(value, where)
     if value is None:
         return None if shape.optional else shape.of() if kind in (Kind.SCALAR, Kind.BYTES, Kind.RECORD) else None
     if kind is Kind.SCALAR:
@@ -216,9 +264,27 @@ def _in(field: Field, shape: Shape, value: Any, where: str, strict: bool) -> Any
     return {name: _in(field, shape.of, one, f"{where}.{name}", strict) for name, one in value.items()}
 
 
+def _any_in(value: Any, where: str) -> Any:
+    """A value without a declared type: numbers that no integer on the wire holds become floats, as all do in Go."""
+    if type(value) is int and not _INT_MIN <= value <= _UINT_MAX:
+        return _float(value, where)
+    if type(value) is list:
+        return [_any_in(one, where) for one in value]
+    if type(value) is dict:
+        return {name: _any_in(one, f"{where}.{name}") for name, one in value.items()}
+    return value
+
+
+def _float(value: float, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise BadJSON(f"json: cannot unmarshal number into field {where} of type float64") from None
+
+
 def _scalar(field: Field, wanted: type, value: Any, where: str) -> Any:
     if wanted is float and type(value) in (int, float):
-        return float(value)
+        return _float(value, where)
     if field.duration_input and isinstance(value, str):
         try:
             return parse_duration(value)

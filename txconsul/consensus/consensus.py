@@ -460,8 +460,9 @@ class Consensus:
         """
         Write a snapshot of the state as it is now, and let go of the log before it, but for the trailing entries.
 
-        @return: a Deferred firing when it is durable; a call while one is being written waits for that one. It fails
-            with L{DiskFull}, or L{Unavailable} if the state is being replaced.
+        @return: a Deferred firing when it is durable. One that is being written already is waited for, and counts if
+            nothing was applied since it was begun. It fails with L{DiskFull}, or L{Unavailable} if the state is being
+            replaced.
         """
         if self._driver is None:
             return fail(Unavailable("the server is still starting"))

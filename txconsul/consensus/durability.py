@@ -73,6 +73,7 @@ class Durability:
         self._newest: Entry | None = None
         self._changed = False
         self._refused = False
+        self._held = False  # term and vote wait for room, and all outputs after them
         self._sends: list[Send] = []
         # A sync belongs to an era; one that a full disk refused ends it, and with it all that were to follow.
         self._era = 0
@@ -89,8 +90,10 @@ class Durability:
             self._stable_store.store(output.term, output.vote)
         except DiskFull as error:
             self._tell_full(error)
+            self._held = True
             self._retry = self._clock.callLater(_RETRY_SECONDS, self._resume)
             return HOLD
+        self._held = False
         return None
 
     def persist(self, output: Persist) -> None:
@@ -124,13 +127,13 @@ class Durability:
 
     def drained(self) -> None:
         """The drain is over: sync what it wrote. Answers that claim what an earlier sync writes follow that one."""
-        refused, self._refused = self._refused, False
-        if refused:
+        if self._refused:
             last = self._log_store.last
             self._sends = [send for send in self._sends if _claim(send) <= last]
         if self._newest is not None or self._changed or self._sends:
             self._sync()
-        if refused:
+        if self._refused and not self._held:
+            self._refused = False
             self._dropped()
 
     def stop(self) -> None:
@@ -170,10 +173,16 @@ class Durability:
         self._era += 1
         self._newest = None
         self._sends = []
-        self._dropped()
+        if self._held:
+            self._refused = True
+        else:
+            self._dropped()
 
     def _dropped(self) -> None:
-        """The log has dropped what it could not take, and so does the core."""
+        """
+        The log has dropped what it could not take, and so does the core. It is told only once it has no wishes left
+        that are held: they were made of the log as it was, and entries among them are refused in their turn.
+        """
         last = self._log_store.last or self._core.log.base
         self._core.persist_failed(last, self._clock.seconds())
         self._synced()

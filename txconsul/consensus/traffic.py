@@ -65,6 +65,7 @@ class SnapshotTraffic:
         self._fed = fed
         self._failed = failed
         self._saving: Deferred[SnapshotMeta] | None = None
+        self._saving_index = 0
         self._joined: list[Deferred[SnapshotMeta]] = []
         self._sending: dict[str, Deferred[None]] = {}
         self._offered: InstallSnapshot | None = None
@@ -113,13 +114,15 @@ class SnapshotTraffic:
             if not index:
                 return fail(Unavailable("nothing new to snapshot"))
             configuration_index, configuration = self._core.configuration_at(index)
+            self._saving_index = index
             self._saving = saving = self._snapshots.save(index, term, configuration, configuration_index)
             saving.addCallbacks(self._saved, self._not_saved)
         if self._saving is None:  # it is done already
             return succeed(self.meta) if self.meta.index == index else fail(DiskFull())
         joined: Deferred[SnapshotMeta] = Deferred()
         self._joined.append(joined)
-        return joined
+        # One that was begun before the newest write does not hold it, and somebody may want a copy of that.
+        return joined if self._saving_index == index else joined.addCallback(lambda _: self.take())
 
     def _saved(self, meta: SnapshotMeta) -> None:
         self._saving = None

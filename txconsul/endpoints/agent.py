@@ -6,13 +6,18 @@ Source: Consul's documentation of the agent HTTP API.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
+
+import msgspec
 
 from txconsul.endpoints.authorizing import Authorizer
 from txconsul.endpoints.placing import Rule
 from txconsul.endpoints.registry import server
 from txconsul.endpoints.site import Site
-from txconsul.records.queries import DCSpecificRequest
+from txconsul.language.bexpr import filter_for
+from txconsul.records.member import Member
+from txconsul.records.queries import DCSpecificRequest, MembersRequest
 
 __all__: list[str] = []
 
@@ -45,8 +50,18 @@ def metrics(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> d
     return site.facts.metrics()
 
 
-@server("Agent.Members", DCSpecificRequest, Rule.AGENT)
-def members(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> list[dict[str, Any]]:
+@server("Agent.Members", MembersRequest, Rule.AGENT)
+def members(site: Site, request: MembersRequest, authorizer: Authorizer) -> list[dict[str, Any]] | None:
     """Who is in the pool, as far as this agent knows."""
     authorizer.require_agent_read()
-    return site.facts.members()
+    found = site.facts.members(request.wan)
+    expression = request.options.filter
+    if not expression or found is None:
+        return found
+    passing = filter_for(expression, Member).select_values({one["Name"]: _member(one) for one in found})
+    return [one for one in found if one["Name"] in passing]
+
+
+def _member(shown: dict[str, Any]) -> Member:
+    """What is shown of a member, as a record that a filter can ask."""
+    return msgspec.convert({**shown, "Addr": ip_address(shown["Addr"]).packed}, Member)

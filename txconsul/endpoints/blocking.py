@@ -108,27 +108,30 @@ class Blocked:
 
     def _time_up(self) -> None:
         self._unpark()
-        self._finish(timed_out=True)
+        self._finish()
 
-    def _finish(self, timed_out: bool = False) -> None:
+    def _finish(self) -> None:
+        """Give the answer of this moment."""
         try:
             index, value = self._endpoint.function(self._site.store, self._request, self._authorizer)
         except TxconsulError as error:
-            self._fail(error, timed_out)
+            self._fail(error)
             return
-        self._give(index, value, timed_out)
+        self._give(index, value)
 
-    def _give(self, index: int, value: Any, timed_out: bool = False) -> None:
-        if not timed_out:
-            self._timer.cancel()
+    def _give(self, index: int, value: Any) -> None:
+        self._stop_timer()
         if not self.done.called:
             self.done.callback(self._site.answer(index, value))
 
-    def _fail(self, reason: Any, timed_out: bool = False) -> None:
-        if not timed_out and self._timer.active():
-            self._timer.cancel()
+    def _fail(self, reason: Any) -> None:
+        self._stop_timer()
         if not self.done.called:
             self.done.errback(reason)
+
+    def _stop_timer(self) -> None:
+        if self._timer.active():
+            self._timer.cancel()
 
     def _unpark(self) -> None:
         if self._handle is not None:
@@ -137,5 +140,4 @@ class Blocked:
 
     def _cancelled(self, _: object) -> None:
         self._unpark()
-        if self._timer.active():
-            self._timer.cancel()
+        self._stop_timer()

@@ -168,6 +168,12 @@ def _select(chosen: Filter | None, rows: list[R]) -> list[R]:
     return rows if chosen is None else chosen.select(rows)
 
 
+def _of_peer(request: Any, rows: list[Any]) -> list[Any]:
+    """Those rows that came from the peer which the request names; all where it names none."""
+    name = request.peer_name
+    return [one for one in rows if one.peer_name == name] if name else rows
+
+
 @server("Catalog.ListDatacenters", DCSpecificRequest)
 def datacenters(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> list[str]:
     """The names of all known datacenters."""
@@ -179,6 +185,7 @@ def nodes(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> t
     """All nodes, or those with certain metadata."""
     chosen = _filter(request, Node)
     index, found = store.catalog.nodes()
+    found = _of_peer(request, found)
     wanted = request.node_meta_filters
     if wanted:
         found = [one for one in found if _has_meta(one.meta, wanted)]
@@ -195,22 +202,23 @@ def services(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -
     chosen = _filter(request, ServiceNode)
     index, found = store.catalog.services()
     wanted = request.node_meta_filters
-    if chosen is not None:
-        return index, _services_that_pass(store, found, wanted, chosen)
+    if chosen is not None or request.peer_name:
+        return index, _services_that_pass(store, found, request, chosen)
     if wanted:
         found = _services_of_nodes(store, wanted)
     return index, found
 
 
 def _services_that_pass(
-    store: Store, names: Iterable[str], wanted: dict[str, str] | None, chosen: Filter
+    store: Store, names: Iterable[str], request: DCSpecificRequest, chosen: Filter | None
 ) -> dict[str, list[str]]:
-    """The services with instances that pass a filter, on nodes with certain metadata, with all tags of those."""
-    instances = (one for name in names for one in store.catalog.service_nodes(name)[1])
+    """The services with instances that pass a filter, and all else that is asked of them, with all tags of those."""
+    instances = [one for name in names for one in store.catalog.service_nodes(name)[1]]
+    wanted = request.node_meta_filters
     if wanted:
-        instances = (one for one in instances if _has_meta(one.node_meta, wanted))
+        instances = [one for one in instances if _has_meta(one.node_meta, wanted)]
     tags: dict[str, dict[str, None]] = {}
-    for one in chosen.select(instances):
+    for one in _select(chosen, _of_peer(request, instances)):
         tags.setdefault(one.service_name, {}).update(dict.fromkeys(one.service_tags or ()))
     return {name: [*given] for name, given in tags.items()}
 
@@ -239,6 +247,8 @@ def node_services(store: Store, request: NodeSpecificRequest, authorizer: Author
     """C{(node, services)}, or None where there is no such node."""
     chosen = _filter(request, NodeService)
     index, found = store.catalog.node_services(request.node)
+    if found is not None and request.peer_name and found[0].peer_name != request.peer_name:
+        found = None
     if chosen is None or found is None:
         return index, found
     return index, (found[0], chosen.select_values(found[1]))
@@ -252,7 +262,7 @@ def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Aut
     wanted = request.node_meta_filters
     if wanted:
         found = [one for one in found if _has_meta(one.node_meta, wanted)]
-    return index, _select(chosen, found)
+    return index, _select(chosen, _of_peer(request, found))
 
 
 @read("Health.NodeChecks", NodeSpecificRequest, lambda request: (node_key(request.node),))
@@ -260,7 +270,7 @@ def node_checks(store: Store, request: NodeSpecificRequest, authorizer: Authoriz
     """The checks of a node and of its services."""
     chosen = _filter(request, HealthCheck)
     index, found = store.catalog.node_checks(request.node)
-    return index, _select(chosen, found)
+    return index, _select(chosen, _of_peer(request, found))
 
 
 @read("Health.ServiceChecks", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
@@ -268,7 +278,7 @@ def service_checks(store: Store, request: ServiceSpecificRequest, authorizer: Au
     """The checks of a service's instances."""
     chosen = _filter(request, HealthCheck)
     index, found = store.catalog.service_checks(request.service_name)
-    return index, _select(chosen, _on_nodes(store, found, request.node_meta_filters))
+    return index, _select(chosen, _on_nodes(store, _of_peer(request, found), request.node_meta_filters))
 
 
 @read("Health.ChecksInState", ChecksInStateRequest, lambda request: (table("checks"),))
@@ -276,7 +286,7 @@ def checks_in_state(store: Store, request: ChecksInStateRequest, authorizer: Aut
     """All checks of one status, or of any."""
     chosen = _filter(request, HealthCheck)
     index, found = store.catalog.checks_in_state(request.state)
-    return index, _select(chosen, _on_nodes(store, found, request.node_meta_filters))
+    return index, _select(chosen, _on_nodes(store, _of_peer(request, found), request.node_meta_filters))
 
 
 @read("Health.ServiceNodes", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
@@ -287,6 +297,8 @@ def health_service_nodes(store: Store, request: ServiceSpecificRequest, authoriz
     if request.node_meta_filters:
         wanted = request.node_meta_filters
         found = [one for one in found if one.node is not None and _has_meta(one.node.meta, wanted)]
+    if request.peer_name:
+        found = [one for one in found if one.service is not None and one.service.peer_name == request.peer_name]
     if request.must_be_passing:
         found = [one for one in found if all(check.status == PASSING for check in one.checks or ())]
     return index, _select(chosen, found)

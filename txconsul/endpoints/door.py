@@ -20,7 +20,13 @@ from txconsul.endpoints.blocking import Blocked
 from txconsul.endpoints.placing import Place, place
 from txconsul.endpoints.registry import Decided, Read, ServerMethod, Write
 from txconsul.endpoints.site import Site
-from txconsul.errors import NoLeader, NoPathToDatacenter, RequestRefused, UnknownMethod
+from txconsul.errors import (
+    NoLeader,
+    NoPathToDatacenter,
+    NotReadyForConsistentReads,
+    RequestRefused,
+    UnknownMethod,
+)
 from txconsul.interfaces import ICaller
 from txconsul.records.query import Context
 
@@ -118,6 +124,7 @@ class Door:
         if options.require_consistent or not (options.allow_stale or consensus.lease_valid()):
             waiting = consensus.verify()
             if waiting is not None:
+                waiting.addTimeout(self.site.hold_timeout, self.site.clock, _not_ready)
                 return waiting.addCallback(lambda _: self._evaluate(endpoint, request, authorizer))
         return self._evaluate(endpoint, request, authorizer)
 
@@ -151,3 +158,8 @@ class Door:
         if endpoint.refused is not None and isinstance(failure.value, RequestRefused):
             raise endpoint.refused(failure.value)
         return failure
+
+
+def _not_ready(result: object, seconds: float) -> None:
+    """Leadership could not be verified in time."""
+    raise NotReadyForConsistentReads()

@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
+from txconsul.codec.goquote import quote
 from txconsul.endpoints.authorizing import Authorizer
 from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.registry import Decided, read, write
-from txconsul.errors import InvalidRequest, TxconsulError
+from txconsul.errors import BadRequest, InvalidRequest, TxconsulError
 from txconsul.records.command import Command
 from txconsul.records.kv import DirEntry, KeyListRequest, KeyRequest, KVSRequest, TombstoneRequest
 from txconsul.state.store import Store
@@ -23,6 +24,8 @@ __all__ = ["WRITE_VERBS", "check_verb"]
 
 #: Verbs that change a key, here and in transactions.
 WRITE_VERBS = frozenset({"set", "delete", "delete-cas", "delete-tree", "cas", "lock", "unlock"})
+#: Those of them after which the key is there.
+_STORING_VERBS = frozenset({"set", "cas", "lock"})
 #: Verbs that only transactions have.
 _READ_VERBS = frozenset({"get", "get-tree", "get-or-empty"})
 _CHECK_VERBS = frozenset({"check-index", "check-session", "check-not-exists"})
@@ -56,6 +59,7 @@ def check_verb(op: str, entry: DirEntry, authorizer: Authorizer, leading: Leadin
     @param leading: None where nothing is written.
     @return: False if the key's lock is delayed; lock delays go by the leader's clock, so they are not in the log.
     @raise InvalidRequest: no key, or an unknown verb.
+    @raise BadRequest: the key has a dot segment.
     @raise PermissionDenied: by the authorizer.
     """
     if not entry.key and op != "delete-tree":
@@ -64,11 +68,25 @@ def check_verb(op: str, entry: DirEntry, authorizer: Authorizer, leading: Leadin
         authorizer.require_key_write_prefix(entry.key)
     elif op in WRITE_VERBS or op == "check-not-exists":
         authorizer.require_key_write(entry.key)
+        if op in _STORING_VERBS and b"." in entry.key and leading is not None and not leading.any_key:
+            _check_segments(entry.key)
     elif op in _CHECK_VERBS:
         authorizer.require_key_read(entry.key)
     elif op not in _READ_VERBS:
         raise InvalidRequest(f"unknown KV operation: {op}")
     return not (op == "lock" and leading is not None and leading.lock_delays.holds(entry.key, leading.now))
+
+
+def _check_segments(key: bytes) -> None:
+    """
+    Refuse what a program that joins paths could take for another key: Consul from 1.22 on does, for that reason
+    (CVE-2025-11392). Keys of before can still be read and deleted.
+    """
+    if not {b".", b".."}.isdisjoint(key.split(b"/")):
+        raise BadRequest(
+            f"Invalid key name {quote(key)}: '.' and '..' may not stand between slashes."
+            " See disable_kv_key_validation in the agent configuration."
+        )
 
 
 def _failed(error: TxconsulError) -> TxconsulError:

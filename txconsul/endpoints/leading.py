@@ -62,6 +62,7 @@ class Leading:
     @ivar timers: set when the server is put together: they end sessions through the door, which needs this.
     @ivar new_id: makes a random UUID's text.
     @ivar session_ttl_min: nanoseconds.
+    @ivar any_key: keys with dot segments may be written.
     """
 
     timers: SessionTimers
@@ -72,12 +73,14 @@ class Leading:
         new_id: Callable[[], str],
         session_ttl_min: int,
         datacenter: str,
+        any_key: bool = False,
     ) -> None:
         self._clock = clock
         self.new_id = new_id
         self.lock_delays = LockDelays()
         self.session_ttl_min = session_ttl_min
         self.datacenter = datacenter
+        self.any_key = any_key
 
     @property
     def now(self) -> float:

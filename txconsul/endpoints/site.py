@@ -62,8 +62,8 @@ class Facts(Protocol):
     def document(self) -> dict[str, Any]:
         """What it was told to be, and what it does now."""
 
-    def members(self) -> list[dict[str, Any]]:
-        """The pool that it belongs to, itself included."""
+    def members(self, wan: bool = False) -> list[dict[str, Any]] | None:
+        """The pool that it belongs to, itself included, or that of the servers of all datacenters; None without one."""
 
     def version(self) -> dict[str, str]:
         """Which program this is."""

@@ -12,6 +12,7 @@ from txconsul.endpoints.authorizing import Authorizer
 from txconsul.endpoints.placing import Rule
 from txconsul.endpoints.registry import server
 from txconsul.endpoints.site import Saved, Site
+from txconsul.errors import InvalidRequest
 from txconsul.records.archive import SnapshotRequest
 
 __all__: list[str] = []
@@ -28,4 +29,6 @@ def save(site: Site, request: SnapshotRequest, authorizer: Authorizer) -> Deferr
 def restore(site: Site, request: SnapshotRequest, authorizer: Authorizer) -> Deferred[None]:
     """Replace the whole state by an archive's."""
     authorizer.require_management()
+    if request.allow_stale:
+        raise InvalidRequest("stale not allowed for restore")
     return site.snapshots.restore(request.archive)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -19,7 +20,7 @@ from twisted.python.failure import Failure
 from txconsul.errors import Forbidden, MethodNotAllowed, TxconsulError
 from txconsul.http.answers import JSON, NO_META, accepts_gzip, compress, failure, misdirection, options
 from txconsul.http.parameters import Misdirected, Redirected, parse_target
-from txconsul.http.parser import Request
+from txconsul.http.request import Request
 from txconsul.http.response import Response
 from txconsul.http.routes import Call, Route
 from txconsul.http.settings import HTTPSettings
@@ -104,11 +105,19 @@ class API:
     def _resolve(self, verb: bytes, raw: bytes) -> Any:
         """The L{Call} of a target, or the L{Response} that it always gets."""
         method = verb.decode("latin-1")
-        target = parse_target(raw, self.settings.keep_unprintable)
+        raw_path, _, query = raw.partition(b"?")
+        try:
+            target = parse_target(raw, self.settings.keep_unprintable)
+        except Redirected as unclean:
+            if unclean.path + b"/" in self._prefixes:
+                raise Redirected(unclean.path + b"/", query) from None
+            raise
         route, rest = self._route(target.path)
+        if route is not None and b"%" in raw_path and raw[:1] == b"/" and not _leads_to(route, raw_path):
+            route = None
         if route is None:
             if target.path + b"/" in self._prefixes:
-                raise Redirected(target.path + b"/" + raw[len(raw.partition(b"?")[0]) :])
+                raise Redirected(target.path + b"/", query)
             raise NotAPath(_NOT_API[b"/v1/" in target.path])
         if target.path.startswith(self.settings.blocked or b"\0"):
             raise Forbidden("Endpoint is blocked by agent configuration")
@@ -174,6 +183,12 @@ class API:
     def _compress(self, response: Response, request: Request) -> Response:
         header = request.header(b"accept-encoding")
         return compress(response) if header and accepts_gzip(header) else response
+
+
+def _leads_to(route: Route, raw_path: bytes) -> bool:
+    """Do the slashes of a row's own part stand in the path as such? An escaped one parts no segments."""
+    own = route.path.rstrip(b"/").split(b"/")
+    return [unquote_to_bytes(one) for one in raw_path.split(b"/")[: len(own)]] == own
 
 
 def _bearer(header: bytes) -> str:

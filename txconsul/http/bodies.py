@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from txconsul.errors import TooLarge, TxconsulError
 from txconsul.http.answers import failure
-from txconsul.http.parser import BodyTooLarge, Request
+from txconsul.http.request import BodyTooLarge, Request
 from txconsul.http.response import Response
 from txconsul.http.routes_kv import too_large as value_too_large
 from txconsul.http.routes_txn import too_large as txn_too_large
@@ -34,7 +34,7 @@ _SNAPSHOT = b"/v1/snapshot"
 
 
 class Spool:
-    """A L{txconsul.http.parser.BodySink} that keeps a body in a temporary file."""
+    """A L{txconsul.http.request.BodySink} that keeps a body in a temporary file."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOL_MEMORY_BYTES)  # noqa: SIM115

@@ -12,7 +12,6 @@ still on its way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -22,8 +21,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txconsul.http.parser import BodyRefused, Request, RequestReader, RequestUnreadable
-from txconsul.http.response import Response, plain, reason_phrase
+from txconsul.http.parser import RequestReader
+from txconsul.http.request import BodyRefused, Request, RequestUnreadable
+from txconsul.http.response import Response, unreadable
+from txconsul.http.streaming import (
+    PIECE_BYTES_MIN,
+    TURN_STREAM_BYTES_MAX,
+    WHOLE_BODY_BYTES_MAX,
+    Streaming,
+    close,
+    slices,
+)
 
 if TYPE_CHECKING:
     from txconsul.http.server import HTTPFactory
@@ -40,14 +48,6 @@ AHEAD_BYTES_MAX = 1 << 16
 TURN_REQUESTS_MAX = 32
 #: An answer counts as a further request of those for each so many bytes.
 REQUEST_BYTES = 1 << 13
-#: A body up to this is sent with its head; a longer one in slices, as the client takes them, so that the bytes are
-#: held once however many clients fetch them.
-WHOLE_BODY_BYTES_MAX = 1 << 18
-SLICE_BYTES = 1 << 17
-#: Of a stream, given to the transport in one turn.
-TURN_STREAM_BYTES_MAX = 1 << 19
-#: A piece counts as so many bytes at least: little may have been made of much, by compression.
-PIECE_BYTES_MIN = 1 << 15
 #: Read and thrown away after a last answer, so that a client which first sends all its body sees the answer and not a
 #: reset; a few times Consul's largest limit.
 LINGER_BYTES_MAX = 1 << 23
@@ -63,11 +63,6 @@ _DONE = Failure(ConnectionDone())  # type: ignore[no-untyped-call]
 _log = Logger()
 
 
-def _slices(body: bytes) -> Iterator[bytes]:
-    for at in range(0, len(body), SLICE_BYTES):
-        yield body[at : at + SLICE_BYTES]
-
-
 class _Slot:
     """A request whose answer cannot be sent yet: it waits for its own, or for those before it."""
 
@@ -77,33 +72,6 @@ class _Slot:
         self.request = request
         self.response: Response | None = None
         self.deferred: Deferred[Any] | None = None
-
-
-class _Streaming:
-    """An answer that is sent in pieces."""
-
-    __slots__ = ("awaited", "chunked", "left", "pieces")
-
-    def __init__(self, pieces: Iterator[Any], length: int | None, chunked: bool) -> None:
-        self.pieces = pieces
-        self.left = length
-        self.chunked = chunked
-        self.awaited: Deferred[Any] | None = None
-
-    def close(self) -> None:
-        awaited, self.awaited = self.awaited, None
-        if awaited is not None:
-            awaited.cancel()
-        _close(self.pieces)
-
-
-def _close(pieces: Any) -> None:
-    close = getattr(pieces, "close", None)
-    if close is not None:
-        try:
-            close()
-        except Exception:  # an application's error must not keep the rest from being released
-            _log.failure("could not close a body that nobody wants")
 
 
 @implementer(IProtocol, IHalfCloseableProtocol, IPushProducer)
@@ -141,7 +109,7 @@ class HTTPConnection:
         self.transport: Any = None
         self._reader = RequestReader(client, factory.rules)
         self._queue: list[_Slot] = []
-        self._stream: _Streaming | None = None
+        self._stream: Streaming | None = None
         self._yielded = False  # it waits for its next turn
         self._timing: Any = None
         self._waited: Any = None
@@ -254,7 +222,7 @@ class HTTPConnection:
                     break
                 request = reader.next()
         except RequestUnreadable as error:
-            self._refuse(None, self._unreadable(error), out)
+            self._refuse(None, unreadable(error), out)
         except BodyRefused as error:
             self._refuse(error.request, factory.refused(error.request, error.reason), out)
         self._serving = False
@@ -382,7 +350,7 @@ class HTTPConnection:
         self._timing = None
         if timing is factory.slow_heads or timing is factory.slow_bodies:
             out: list[bytes] = []
-            self._refuse(None, self._unreadable(RequestUnreadable(408)), out)
+            self._refuse(None, unreadable(RequestUnreadable(408)), out)
             self.transport.write(b"".join(out))
             self._settle(False)
         elif timing is factory.lingering:
@@ -408,7 +376,7 @@ class HTTPConnection:
         if not isinstance(response, Response):
             response = self.factory.failed(slot.request, Failure(TypeError(f"not a response: {response!r}")))  # type: ignore[no-untyped-call]
         if slot not in self._queue:
-            _close(response.body)
+            close(response.body)
             return
         slot.response = response
         if not self._serving and slot is self._queue[0]:
@@ -433,7 +401,7 @@ class HTTPConnection:
             if deferred is not None:
                 deferred.cancel()
             elif slot.response is not None:
-                _close(slot.response.body)
+                close(slot.response.body)
 
     def _advance(self) -> None:
         """Send what can be sent in order, then read on."""
@@ -478,7 +446,7 @@ class HTTPConnection:
             return
         if isinstance(body, bytes):
             length: int | None = len(body)
-            pieces = _slices(body)
+            pieces = slices(body)
         else:
             length = response.length
             pieces = body
@@ -492,9 +460,9 @@ class HTTPConnection:
             self._closing = True
         out.append(b"%b%b%b%b\r\n" % (prefix, response.head, connection, framing))
         if request.method == b"HEAD":
-            _close(pieces)
+            close(pieces)
         else:
-            self._stream = _Streaming(pieces, length, length is None and request.version == 11)
+            self._stream = Streaming(pieces, length, length is None and request.version == 11)
 
     def _connection_header(self, request: Request, response: Response) -> bytes:
         if response.close:
@@ -534,18 +502,18 @@ class HTTPConnection:
                     return False
         return False
 
-    def _piece(self, piece: bytes, stream: _Streaming) -> None:
+    def _piece(self, piece: bytes, stream: Streaming) -> None:
         stream.awaited = None
         if self._stream is stream and self._write_piece(stream, piece) and not self._paused:
             self._yield()
 
-    def _piece_failed(self, failure: Failure, stream: _Streaming) -> None:
+    def _piece_failed(self, failure: Failure, stream: Streaming) -> None:
         stream.awaited = None
         if self._stream is stream:
             _log.failure("a body broke off", failure)
             self._break_stream(stream)
 
-    def _write_piece(self, stream: _Streaming, piece: bytes) -> bool:
+    def _write_piece(self, stream: Streaming, piece: bytes) -> bool:
         if not piece:
             return True
         if stream.left is not None:
@@ -560,7 +528,7 @@ class HTTPConnection:
             self.transport.write(piece)
         return self._stream is stream
 
-    def _stream_ended(self, stream: _Streaming) -> bool:
+    def _stream_ended(self, stream: Streaming) -> bool:
         if stream.left:
             _log.error("a body is shorter than announced, by {left} bytes", left=stream.left)
             self._break_stream(stream)
@@ -570,23 +538,13 @@ class HTTPConnection:
             self.transport.write(b"0\r\n\r\n")
         return True
 
-    def _break_stream(self, stream: _Streaming) -> None:
+    def _break_stream(self, stream: Streaming) -> None:
         self._stream = None
         self._closing = self._ended = True
         stream.close()
         self.transport.abortConnection()
 
     # ---- endings ----
-
-    @staticmethod
-    def _unreadable(error: RequestUnreadable) -> Response:
-        """Go's text: status and phrase, and sometimes a reason."""
-        text = f"{error.status} {reason_phrase(error.status)}"
-        if error.status == 501:
-            text = str(error)
-        elif str(error):
-            text += f": {error}"
-        return plain(error.status, text, close=True)
 
     def _refuse(self, request: Request | None, response: Response, out: list[bytes]) -> None:
         """Answer, after all that is still waiting, and end the connection."""

@@ -7,7 +7,7 @@ Source: Go's net/url and net/http (what Consul's clients meet), and Consul's doc
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
@@ -65,13 +65,24 @@ class BadQuery(TxconsulError):
 
 
 class Redirected(Misdirected):
-    """The path is not clean; C{location} is the clean one."""
+    """
+    The path is not clean.
+
+    @ivar path: the clean path, escaped as in the request.
+    @ivar location: where clients are sent. Like Go's multiplexer, this escapes a path that is escaped already.
+    """
 
     status = 301
 
-    def __init__(self, location: bytes) -> None:
+    def __init__(self, path: bytes, query: bytes) -> None:
         super().__init__("Moved Permanently")
-        self.location = location
+        self.path = path
+        self.location = quote(path, _UNESCAPED).encode() + (b"?" + query if query else b"")
+
+
+#: What Go leaves as it is in a path besides letters, digits and C{-_.~}; and what it takes there from others.
+_UNESCAPED = "$&+,/:;=@"
+_TAKEN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~$&+,/:;=@!'()*[]%")
 
 
 class Target(NamedTuple):
@@ -111,7 +122,9 @@ def parse_target(raw: bytes, keep_unprintable: bool = False) -> Target:
         raise Unprintable()
     clean = _clean(raw_path)
     if clean != raw_path:
-        raise Redirected(clean + (b"?" + raw_query if raw_query else b""))
+        if not _TAKEN.issuperset(raw_path):
+            clean = _clean(quote(path, _UNESCAPED).encode())
+        raise Redirected(clean, raw_query)
     return Target(path, _parse_query(raw_query) if raw_query else {})
 
 
@@ -133,7 +146,7 @@ def _unquote(raw: bytes, error: type[TxconsulError]) -> bytes:
 
 
 def _clean(path: bytes) -> bytes:
-    """The path without empty and dot segments; a trailing slash stays."""
+    """The path without empty and dot segments; a trailing slash stays, but not a trailing dot."""
     if b"//" not in path and b"/." not in path:
         return path
     kept: list[bytes] = []
@@ -144,7 +157,7 @@ def _clean(path: bytes) -> bytes:
                 kept.pop()
         elif segment not in (b"", b"."):
             kept.append(segment)
-    tail = b"/" if kept and segments[-1] in (b"", b".", b"..") else b""
+    tail = b"/" if kept and not segments[-1] else b""
     return b"/" + b"/".join(kept) + tail
 
 

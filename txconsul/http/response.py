@@ -10,7 +10,9 @@ from typing import Any
 
 from msgspec import Struct
 
-__all__ = ["Response", "plain", "reason_phrase", "status_line"]
+from txconsul.http.request import RequestUnreadable
+
+__all__ = ["Response", "plain", "reason_phrase", "status_line", "unreadable"]
 
 _PLAIN = b"Content-Type: text/plain; charset=utf-8\r\n"
 
@@ -53,3 +55,13 @@ def status_line(status: int) -> bytes:
 def plain(status: int, text: str, close: bool = False) -> Response:
     """An answer for people to read."""
     return Response(status, _PLAIN, text.encode("utf-8"), None, close)
+
+
+def unreadable(error: RequestUnreadable) -> Response:
+    """The last answer of a connection, in Go's text: status and phrase, and sometimes a reason."""
+    text = f"{error.status} {reason_phrase(error.status)}"
+    if error.status == 501:
+        text = str(error)
+    elif str(error):
+        text += f": {error}"
+    return plain(error.status, text, close=True)

@@ -21,7 +21,7 @@ from txconsul.http.parameters import Target, with_cache_control
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
     from txconsul.http.response import Response
 
 __all__ = [

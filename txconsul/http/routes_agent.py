@@ -6,16 +6,22 @@ Source: Consul's documentation of the agent HTTP API.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
+
+from txconsul.errors import BadRequest, InvalidRequest
+from txconsul.http import prometheus
+from txconsul.http.answers import JSON, json_value
 from txconsul.http.parameters import Target
 from txconsul.http.response import Response
-from txconsul.http.routes import IGNORED, Action, Call, Route, reads
-from txconsul.records.queries import DCSpecificRequest
+from txconsul.http.routes import IGNORED, PARTITION, Action, Call, Prepare, Route, Tenancy, done, reads
+from txconsul.records.queries import DCSpecificRequest, MembersRequest
+from txconsul.records.query import QueryOptions
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
 
 __all__ = ["ROUTES"]
 
@@ -24,8 +30,41 @@ def _nothing(api: API, target: Target, rest: bytes) -> DCSpecificRequest:
     return DCSpecificRequest()
 
 
-def _tells(method: str) -> dict[str, Action]:
-    return {"GET": reads(method, _nothing, tenancy=IGNORED)}
+#: The segment that stands for all of them.
+_ALL_SEGMENTS = "_all"
+
+
+def _members(api: API, target: Target, rest: bytes) -> MembersRequest:
+    wan = target.get("wan") != ""
+    if target.get("segment") not in ("", _ALL_SEGMENTS):
+        if wan:
+            raise BadRequest("Cannot provide a segment with wan=true")
+        PARTITION.check_query(target)
+        raise InvalidRequest("Network segments are not supported in this version of Consul")
+    return MembersRequest(wan=wan, options=QueryOptions(filter=target.get("filter")))
+
+
+def _tells(method: str, prepare: Prepare = _nothing, tenancy: Tenancy = IGNORED) -> dict[str, Action]:
+    return {"GET": reads(method, prepare, tenancy=tenancy)}
+
+
+def _metrics(api: API, call: Call, request: Request) -> Response | Deferred[Response]:
+    render = _render_metrics
+    if prometheus.is_wanted(call.target.get("format"), (request.header(b"accept") or b"").decode("latin-1")):
+        render = _render_prometheus
+    answer = api.door.call("Agent.Metrics", DCSpecificRequest(), api.context(call, request))
+    return done(api, answer, call, render)
+
+
+def _render_metrics(api: API, call: Call, document: dict[str, Any]) -> Response:
+    return json_value(api.settings, document, call.pretty)
+
+
+def _render_prometheus(api: API, call: Call, document: dict[str, Any]) -> Response:
+    if not api.settings.prometheus:  # Consul says so in a header alone
+        why = b"X-Consul-Reason: Prometheus is not enabled since its retention time is not positive\r\n"
+        return Response(200, api.settings.common_head + why + JSON, b"")
+    return Response(200, api.settings.common_head + prometheus.CONTENT_TYPE, prometheus.render(document))
 
 
 def _index(api: API, call: Call, request: Request) -> Response:
@@ -42,9 +81,9 @@ def _no_profiles(api: API, call: Call, request: Request) -> Response:
 ROUTES = [
     Route(b"/", {"*": Action(_index, tenancy=IGNORED)}),
     Route(b"/debug/pprof/", {"*": Action(_no_profiles, tenancy=IGNORED)}),
-    Route(b"/v1/agent/members", _tells("Agent.Members")),
+    Route(b"/v1/agent/members", _tells("Agent.Members", _members, PARTITION)),
     Route(b"/v1/agent/self", _tells("Agent.Self")),
     Route(b"/v1/agent/version", _tells("Agent.Version")),
     Route(b"/v1/agent/host", _tells("Agent.Host")),
-    Route(b"/v1/agent/metrics", _tells("Agent.Metrics")),
+    Route(b"/v1/agent/metrics", {"GET": Action(_metrics, tenancy=IGNORED)}),
 ]

@@ -26,7 +26,7 @@ from txconsul.records.queries import (
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
     from txconsul.http.response import Response
 
 __all__ = ["ROUTES"]
@@ -36,6 +36,8 @@ R = TypeVar("R", RegisterRequest, DeregisterRequest)
 #: What Go reads as a truth value.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+#: Consul answers who waits for the health of a service from a view that it keeps of it, and says so.
+_BLOCKING, _STREAMING = b"Query-Backend: blocking-query", b"Query-Backend: streaming"
 
 
 def _consistency_head(call: Call, answer: Answer) -> bytes:
@@ -71,7 +73,11 @@ def _render_health(api: API, call: Call, answer: Answer) -> Response:
         }
         for one in answer.value
     ]
-    return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
+    head = _consistency_head(call, answer)
+    target = call.target
+    if call.prepared.options.min_query_index > 0 and not (target.get("near") or target.has("merge-central-config")):
+        head = head.replace(_BLOCKING, _STREAMING)
+    return json_value(api.settings, shown, call.pretty, head)
 
 
 def _filled(record: Any, **empties: Any) -> Any:
@@ -108,7 +114,10 @@ def _meta_filters(target: Target) -> dict[str, str] | None:
 def _of_dc(api: API, target: Target, rest: bytes) -> DCSpecificRequest:
     options = read_options(target, api.settings.read_defaults)
     return DCSpecificRequest(
-        datacenter=datacenter(api, target), node_meta_filters=_meta_filters(target), options=options
+        datacenter=datacenter(api, target),
+        node_meta_filters=_meta_filters(target),
+        peer_name=target.get("peer"),
+        options=options,
     )
 
 
@@ -116,7 +125,9 @@ def _of_node(api: API, target: Target, rest: bytes) -> NodeSpecificRequest:
     options = read_options(target, api.settings.read_defaults)
     if not rest:
         raise BadRequest("Missing node name")
-    return NodeSpecificRequest(datacenter=datacenter(api, target), node=text(rest), options=options)
+    return NodeSpecificRequest(
+        datacenter=datacenter(api, target), node=text(rest), peer_name=target.get("peer"), options=options
+    )
 
 
 def _of_service(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
@@ -132,6 +143,7 @@ def _of_service(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest
         service_tags=tuple(target.query.get("tag", ())),
         must_be_passing=target.has("passing") and passing not in _FALSE,
         node_meta_filters=_meta_filters(target),
+        peer_name=target.get("peer"),
         options=options,
     )
 
@@ -141,7 +153,11 @@ def _of_state(api: API, target: Target, rest: bytes) -> ChecksInStateRequest:
     if not rest:
         raise BadRequest("Missing check state")
     return ChecksInStateRequest(
-        datacenter=datacenter(api, target), state=text(rest), node_meta_filters=_meta_filters(target), options=options
+        datacenter=datacenter(api, target),
+        state=text(rest),
+        node_meta_filters=_meta_filters(target),
+        peer_name=target.get("peer"),
+        options=options,
     )
 
 

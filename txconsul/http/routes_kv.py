@@ -21,7 +21,7 @@ from txconsul.records.kv import DirEntry, KeyListRequest, KeyRequest, KVSRequest
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
     from txconsul.http.response import Response
 
 __all__ = ["ROUTES"]
@@ -149,7 +149,9 @@ def _put(api: API, call: Call, request: Request) -> Response | Deferred[Response
 
 
 def _render_applied(api: API, call: Call, applied: Any) -> Response:
-    return api.yes if applied is not False and not call.pretty else json_value(api.settings, applied, call.pretty)
+    if applied is False or call.pretty:  # None, of changes without a condition, is true as well
+        return json_value(api.settings, applied is not False, call.pretty)
+    return api.yes
 
 
 def _prepare_delete(api: API, target: Target, key: bytes) -> KVSRequest:

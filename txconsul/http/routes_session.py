@@ -23,13 +23,13 @@ from txconsul.records.session import Session, SessionRequest, SessionSpecificReq
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
     from txconsul.http.response import Response
 
 __all__ = ["ROUTES"]
 
 LOCK_DELAY_DEFAULT = 15 * SECOND
-#: A lock delay given as a number below this is in seconds, otherwise in nanoseconds.
+#: A lock delay below this, number or not, is taken for seconds, otherwise for nanoseconds.
 LOCK_DELAY_SECONDS_BELOW = 1000
 
 
@@ -64,13 +64,29 @@ def _read_session(defaults: Session, body: Any) -> Session:
             changed[attribute] = getattr(read, attribute)
         elif name in given and attribute in ("checks", "node_checks", "service_checks"):
             changed[attribute] = None
-    if isinstance(delay, str):
-        changed["lock_delay"] = parse_duration(delay)
-    elif isinstance(delay, int | float) and not isinstance(delay, bool):
-        whole = int(delay)
-        changed["lock_delay"] = whole * SECOND if whole < LOCK_DELAY_SECONDS_BELOW else whole
+    if delay is not None:
+        changed["lock_delay"] = _lock_delay(delay)
     return defaults if not changed else msgspec.structs.replace(defaults, **changed)
 
+
+def _lock_delay(given: Any) -> int:
+    """
+    Nanoseconds of a lock delay: a Go duration or a number; anything else counts as none, as in Consul.
+
+    @raise BadDuration: a text that is no duration.
+    """
+    delay = 0
+    if isinstance(given, str):
+        delay = parse_duration(given)
+    elif isinstance(given, int | float) and not isinstance(given, bool):
+        # Go makes a 64-bit integer of the number, and the lowest one of whatever does not fit
+        delay = int(given) if -_INT_END <= given < _INT_END else -_INT_END
+    if delay < LOCK_DELAY_SECONDS_BELOW:
+        delay = (delay * SECOND + _INT_END) % (2 * _INT_END) - _INT_END  # which may overflow
+    return delay
+
+
+_INT_END = 2**63
 
 _FIELDS = {
     "name": "name",

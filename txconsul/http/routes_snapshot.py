@@ -20,7 +20,7 @@ from txconsul.records.archive import SnapshotRequest
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
 
 __all__ = ["ROUTES"]
 
@@ -37,7 +37,8 @@ def _render_saved(api: API, call: Call, saved: Saved) -> Response:
 
 def _restore(api: API, call: Call, request: Request) -> Response | Deferred[Response]:
     archive = request.sink.file() if request.sink is not None else BytesIO(request.body)
-    asked = SnapshotRequest(datacenter=datacenter(api, call.target), archive=archive)
+    target = call.target
+    asked = SnapshotRequest(datacenter=datacenter(api, target), allow_stale=target.has("stale"), archive=archive)
     try:
         answer = api.door.call("Snapshot.Restore", asked, api.context(call, request))
     except Exception:

@@ -20,52 +20,18 @@ from txconsul.http.answers import json_value
 from txconsul.http.parameters import read_options
 from txconsul.http.response import Response
 from txconsul.http.routes import IGNORED, Action, Call, Route, datacenter, done
-from txconsul.records.base import Record, Text, Uint
-from txconsul.records.kv import DirEntry
-from txconsul.records.txn import (
-    TxnCheckOp,
-    TxnKVOp,
-    TxnNodeOp,
-    TxnOp,
-    TxnReadRequest,
-    TxnRequest,
-    TxnResponse,
-    TxnServiceOp,
-    TxnSessionOp,
-)
+from txconsul.http.txn_input import OpInput
+from txconsul.records.txn import TxnOp, TxnReadRequest, TxnRequest, TxnResponse
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
 
 __all__ = ["ROUTES", "too_large"]
 
 #: Operations in one transaction: Consul's bound against abuse.
 OPS_MAX = 128
 _LIMIT_PAGE = "https://developer.hashicorp.com/docs/agent/config/config-files#txn_max_req_len"
-
-
-class KVInput(Record, frozen=True):
-    """A key's operation as clients write it: flat, unlike the log's."""
-
-    verb: str = ""
-    key: Text = b""
-    value: bytes | None = None
-    flags: Uint = 0
-    index: Uint = 0
-    session: str = ""
-    namespace: str = ""
-    partition: str = ""
-
-
-class OpInput(Record, frozen=True):
-    """One operation as clients write it: the first field that is there counts."""
-
-    kv: KVInput | None = None
-    node: TxnNodeOp | None = None
-    service: TxnServiceOp | None = None
-    check: TxnCheckOp | None = None
-    session: TxnSessionOp | None = None
 
 
 def too_large(length: int, limit: int) -> TooLarge:
@@ -83,36 +49,26 @@ def _read_ops(api: API, body: bytes) -> tuple[TxnOp, ...]:
         if len(given) > OPS_MAX:
             raise TooLarge(f"Transaction contains too many operations ({len(given)} > {OPS_MAX})")
         inputs = [json.from_json(OpInput, one, strict=True) for one in given]
+        ops = [_convert(api, one) for one in inputs]
     except json.BadJSON as error:
         raise BadRequest(f"Failed to parse body: {error}") from None
-    ops = [_convert(api, one) for one in inputs]
-    return tuple(one for one in ops if one is not None)
+    return tuple([one for one in ops if one is not None])
 
 
 def _convert(api: API, op: OpInput) -> TxnOp | None:
     """The operation as it goes into the log; None where nothing was said."""
     if op.kv is not None:
-        return _convert_kv(api, op.kv)
+        size, limit = len(op.kv.value or b""), api.settings.kv_max_value_size
+        if size > limit:
+            raise TooLarge(f"Value for key {quote(op.kv.key)} is too large ({size} > {limit} bytes)")
+        return TxnOp(kv=op.kv.logged())
     if op.node is not None:
-        node = op.node.node
-        if not node.datacenter:
-            node = msgspec.structs.replace(node, datacenter=api.settings.datacenter)
-        return TxnOp(node=TxnNodeOp(verb=op.node.verb, node=node))
+        return TxnOp(node=op.node.logged(api.settings.datacenter))
     if op.service is not None:
-        return TxnOp(service=op.service)
+        return TxnOp(service=op.service.logged())
     if op.check is not None:
-        return TxnOp(check=op.check)
-    if op.session is not None:
-        return TxnOp(session=op.session)
+        return TxnOp(check=op.check.logged())
     return None
-
-
-def _convert_kv(api: API, op: KVInput) -> TxnOp:
-    size, limit = len(op.value or b""), api.settings.kv_max_value_size
-    if size > limit:
-        raise TooLarge(f"Value for key {quote(op.key)} is too large ({size} > {limit} bytes)")
-    entry = DirEntry(key=op.key, value=op.value, flags=op.flags, session=op.session, modify_index=op.index)
-    return TxnOp(kv=TxnKVOp(verb=op.verb, dir_ent=entry))
 
 
 def _txn(api: API, call: Call, request: Request) -> Response | Deferred[Response]:

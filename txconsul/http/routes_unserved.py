@@ -17,7 +17,7 @@ from txconsul.http.routes import IGNORED, Action, Call, Route
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
     from txconsul.http.response import Response
 
 __all__ = ["ROUTES"]

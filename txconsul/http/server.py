@@ -20,7 +20,8 @@ from zope.interface import implementer
 from txconsul.errors import TooManyRequests, TxconsulError
 from txconsul.http.connection import HTTPConnection
 from txconsul.http.deadlines import Deadlines
-from txconsul.http.parser import BodySink, Request, Rules
+from txconsul.http.parser import Rules
+from txconsul.http.request import BodySink, Request
 from txconsul.http.response import Response, plain, reason_phrase, status_line
 
 __all__ = ["BODY_BYTES_MAX_DEFAULT", "Application", "HTTPFactory", "connections_allowed", "refuse"]

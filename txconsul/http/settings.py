@@ -25,6 +25,7 @@ class HTTPSettings:
     @ivar index_head: those of answers outside the API, which tell no ACL policy.
     @ivar write_networks: who may write; empty is everybody.
     @ivar blocked: prefixes of paths that are refused.
+    @ivar prometheus: whether metrics are kept in the form that Prometheus reads.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class HTTPSettings:
         txn_max_req_len: int,
         always_pretty: bool,
         keep_unprintable: bool,
+        prometheus: bool = False,
     ) -> None:
         own = b"".join(
             b"%b: %b\r\n" % (_canonical(name).encode(), value.encode()) for name, value in response_headers.items()
@@ -61,3 +63,4 @@ class HTTPSettings:
         self.txn_max_req_len = max(txn_max_req_len, kv_max_value_size)
         self.always_pretty = always_pretty
         self.keep_unprintable = keep_unprintable
+        self.prometheus = prometheus

@@ -25,17 +25,30 @@ from txconsul.codec.fields import Kind
 from txconsul.codec.goquote import quote
 from txconsul.language.bexpr_fields import NotOfKind, Selectable, selectable_fields
 from txconsul.language.bexpr_grammar import And, BadExpression, Expression, Match, Not, Operator, parse
-from txconsul.language.goregexp import BadRegexp, Pattern, TooCostly
+from txconsul.language.goregexp import PROGRAM_MAX, Allowance, BadRegexp, Pattern, TooCostly
 from txconsul.records.base import Record
 
-__all__ = ["FILTERS_KEPT", "MATCHES_MAX", "TEXT_MAX", "BadExpression", "Filter", "TooCostly", "filter_for"]
+__all__ = [
+    "FILTERS_KEPT",
+    "MATCHES_MAX",
+    "PATTERNS_MAX",
+    "TEXT_MAX",
+    "BadExpression",
+    "Filter",
+    "TooCostly",
+    "filter_for",
+]
 
-#: Characters of an expression. It stands in a URL, for which proxies allow about as much.
-TEXT_MAX = 16 * 1024
+#: Characters of an expression. It stands in a URL, for which proxies allow no more.
+TEXT_MAX = 8 * 1024
 #: Questions of an expression: each is asked of every record.
 MATCHES_MAX = 512
+#: Questions with a regular expression, whose instructions are counted together.
+PATTERNS_MAX = 32
 #: Compiled filters that are kept, the most recently used. Clients repeat theirs.
-FILTERS_KEPT = 256
+FILTERS_KEPT = 128
+#: What all patterns of a kept filter may remember, in steps of about 100 bytes.
+_STEPS_KEPT = 4_000
 
 R = TypeVar("R", bound=Record)
 Test = Callable[[Any], bool]
@@ -57,7 +70,7 @@ class Filter:
     @ivar matches: C{record -> bool}: does the record pass? It may raise L{TooCostly}.
     """
 
-    def __init__(self, matches: Test, patterns: tuple[Pattern, ...]) -> None:
+    def __init__(self, matches: Test, patterns: _Patterns) -> None:
         self.matches = matches
         self._patterns = patterns
 
@@ -67,19 +80,46 @@ class Filter:
 
         @raise TooCostly: a regular expression takes too long.
         """
-        self._refill()
         matches = self.matches
-        return [record for record in records if matches(record)]
+        with self._patterns:
+            return [record for record in records if matches(record)]
 
     def select_values(self, records: Mapping[str, R]) -> dict[str, R]:
         """The items of a map whose values pass. @raise TooCostly: as L{select}."""
-        self._refill()
         matches = self.matches
-        return {name: record for name, record in records.items() if matches(record)}
+        with self._patterns:
+            return {name: record for name, record in records.items() if matches(record)}
 
-    def _refill(self) -> None:
-        for pattern in self._patterns:
-            pattern.refill()
+
+class _Patterns:
+    """
+    The regular expressions of one filter. As a context, it is one use of the filter: what they may spend begins anew,
+    and what they remember is forgotten in the end if it is much.
+    """
+
+    def __init__(self) -> None:
+        self._allowance = Allowance()
+        self._all: list[Pattern] = []
+
+    def compile(self, text: str) -> Pattern:
+        """@raise BadExpression: the text is no pattern, or one too many."""
+        if len(self._all) >= PATTERNS_MAX:
+            raise BadExpression(f"Number of regular expressions exceeds the limit ({PATTERNS_MAX})")
+        room = PROGRAM_MAX - sum(one.size for one in self._all)
+        try:
+            pattern = Pattern(text, self._allowance, room)
+        except BadRegexp as error:
+            raise BadExpression(f"Failed to compile regular expression {quote(text)}: {error}") from None
+        self._all.append(pattern)
+        return pattern
+
+    def __enter__(self) -> None:
+        self._allowance.refill()
+
+    def __exit__(self, *_: object) -> None:
+        if self._all and sum(one.kept for one in self._all) > _STEPS_KEPT:
+            for pattern in self._all:
+                pattern.forget()
 
 
 @lru_cache(FILTERS_KEPT)
@@ -97,8 +137,8 @@ def filter_for(expression: str, record: type[Record]) -> Filter:
         asked = _count(tree)
         if asked > MATCHES_MAX:
             raise BadExpression(f"Number of match expressions ({asked}) exceeds the limit ({MATCHES_MAX})")
-        patterns: list[Pattern] = []
-        return Filter(_compile(tree, record, patterns), tuple(patterns))
+        patterns = _Patterns()
+        return Filter(_compile(tree, record, patterns), patterns)
     except BadExpression as error:
         raise BadExpression(f"Failed to create boolean expression evaluator: {error}") from None
 
@@ -109,7 +149,7 @@ def _count(tree: Expression) -> int:
     return _count(tree.part) if isinstance(tree, Not) else sum(map(_count, tree.parts))
 
 
-def _compile(tree: Expression, record: type[Record], patterns: list[Pattern]) -> Test:
+def _compile(tree: Expression, record: type[Record], patterns: _Patterns) -> Test:
     if isinstance(tree, Match):
         return _compile_match(tree, record, patterns)
     if isinstance(tree, Not):
@@ -129,7 +169,7 @@ def _compile(tree: Expression, record: type[Record], patterns: list[Pattern]) ->
 # ---- one match ----
 
 
-def _compile_match(match: Match, record: type[Record], patterns: list[Pattern]) -> Test:
+def _compile_match(match: Match, record: type[Record], patterns: _Patterns) -> Test:
     path = _path(match.selector, record)
     last = path[-1]
     selector = quote(".".join(match.selector))
@@ -164,7 +204,7 @@ def _path(selector: tuple[str, ...], record: type[Record]) -> list[Selectable]:
     return path
 
 
-def _test(operator: Operator, last: Selectable, value: Any, patterns: list[Pattern]) -> Test:
+def _test(operator: Operator, last: Selectable, value: Any, patterns: _Patterns) -> Test:
     """The question itself, asked of the value at the end of the path."""
     if operator is Operator.EQUAL:
         return lambda it: bool(it == value)
@@ -173,12 +213,7 @@ def _test(operator: Operator, last: Selectable, value: Any, patterns: list[Patte
     if operator is Operator.IN:
         return lambda it: it is not None and value in it
     text = value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
-    try:
-        pattern = Pattern(text)
-    except BadRegexp as error:
-        raise BadExpression(f"Failed to compile regular expression {quote(text)}: {error}") from None
-    patterns.append(pattern)
-    search = pattern.search
+    search = patterns.compile(text).search
     if last.shape.of is bytes:
         return lambda it: search((it or b"").decode("utf-8", "surrogateescape"))
     return lambda it: search(it or "")
@@ -226,8 +261,15 @@ def _step(step: Selectable, holder: Selectable | None, inner: Test, missing: boo
         return lambda it: inner(it[name]) if it and name in it else missing
     read = attrgetter(name)
     if holder is not None and holder.shape.kind is Kind.LIST:
-        return lambda it: any(inner(read(one)) for one in it or () if one is not None)
+        return lambda it: _any(it, read, inner)
     return lambda it: inner(read(it))
+
+
+def _any(items: Iterable[Any] | None, read: Callable[[Any], Any], inner: Test) -> bool:
+    for one in items or ():  # noqa: SIM110 - a loop takes half the time of a generator
+        if one is not None and inner(read(one)):
+            return True
+    return False
 
 
 def _filled(step: Selectable, inner: Test) -> Test:

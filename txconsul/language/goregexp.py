@@ -5,8 +5,8 @@ Python's own module goes back over what it has read, and some patterns make it d
 letters. Filters come from whoever may read, so this follows RE2 instead: the pattern becomes an automaton, of which
 only the states that a text visits are made, and kept for the next text. Each character is looked at once.
 
-What can still be dear is to make states, up to C{PROGRAM_MAX} steps for a character. So that is counted
-(L{Pattern.spent}), and a pattern that has spent C{WORK_MAX} since its last L{refill<Pattern.refill>} goes on strike.
+What can still be dear is to make states, up to C{PROGRAM_MAX} steps for a character. So that is counted: patterns share
+an L{Allowance}, and go on strike once it is spent.
 
 Source: Cox, Regular Expression Matching Can Be Simple And Fast (2007); Regular Expression Matching in the Wild (2010).
 """
@@ -16,20 +16,40 @@ from __future__ import annotations
 from txconsul.errors import InvalidRequest
 from txconsul.language.goregexp_syntax import Alternate, Anchor, BadRegexp, Chars, Concat, Node, Repeat, parse
 
-__all__ = ["PROGRAM_MAX", "STEPS_KEPT", "WORK_MAX", "BadRegexp", "Pattern", "TooCostly"]
+__all__ = ["PROGRAM_MAX", "STEPS_KEPT", "WORK_MAX", "Allowance", "BadRegexp", "Pattern", "TooCostly"]
 
 #: Instructions of a pattern: C{a{1000}} has a thousand. RE2 would take three million, for which Python is too slow.
 PROGRAM_MAX = 4000
-#: Steps from a state by a character that are kept. Then all are forgotten, as RE2 does, and what is needed made anew.
+#: Steps from a state by a character that are kept, about 100 bytes each. Then all are forgotten, as RE2 does, and what
+#: is needed is made anew.
 STEPS_KEPT = 10_000
-#: Instructions looked at since the last refill, while states are made: about half a second of CPU time.
-WORK_MAX = 1_000_000
+#: Places of states that cost about as much memory as a step.
+_PLACES_A_STEP = 12
+#: Instructions that are looked at to make states, in all: about half a second of CPU time.
+WORK_MAX = 500_000
 
 
 class TooCostly(InvalidRequest):
-    """The pattern made too many states with the texts that it met."""
+    """The patterns made too many states with the texts that they met."""
 
     text = "Regular expression takes too long to match"
+
+
+class Allowance:
+    """
+    What some patterns may spend together.
+
+    @ivar spent: instructions looked at since the last L{refill}.
+    """
+
+    __slots__ = ("spent",)
+
+    def __init__(self) -> None:
+        self.spent = 0
+
+    def refill(self) -> None:
+        """A new request: it may spend anew."""
+        self.spent = 0
 
 
 class _State:
@@ -59,12 +79,15 @@ class Pattern:
     """
     A compiled pattern.
 
-    @ivar spent: instructions looked at since the last refill.
+    @param allowance: what it may spend, perhaps together with others.
+    @param size_max: how many instructions it may have.
+    @ivar kept: steps that it remembers, or as much memory.
     @raise BadRegexp: Go would not compile it, or it is too large.
     """
 
-    def __init__(self, pattern: str) -> None:
-        self.spent = 0
+    def __init__(self, pattern: str, allowance: Allowance, size_max: int = PROGRAM_MAX) -> None:
+        self._allowance = allowance
+        self._size_max = size_max
         #: What an instruction looks at: a character, a place, or (None) nothing.
         self._tests: list[Chars | Anchor | None] = []
         #: Where it leads to; nowhere is a match.
@@ -72,7 +95,12 @@ class Pattern:
         self._pattern = pattern
         end = self._emit(None)
         self._start = self._compile(parse(pattern), end)
-        self._forget()
+        self.forget()
+
+    @property
+    def size(self) -> int:
+        """How many instructions it has."""
+        return len(self._tests)
 
     def search(self, text: str) -> bool:
         """
@@ -92,14 +120,16 @@ class Pattern:
             state.at_end = self._follow(state, "") is None
         return state.at_end
 
-    def refill(self) -> None:
-        """A new request: it may spend anew."""
-        self.spent = 0
+    def forget(self) -> None:
+        """Begin anew with no state but the first."""
+        self._states: dict[tuple[tuple[int, ...], str], _State] = {}
+        self.kept = 0
+        self._first = _State((self._start,), "")
 
     # ---- compiling, from the end to the beginning ----
 
     def _emit(self, test: Chars | Anchor | None, *following: int) -> int:
-        if len(self._tests) >= PROGRAM_MAX:
+        if len(self._tests) >= self._size_max:
             raise BadRegexp("expression too large", self._pattern)
         self._tests.append(test)
         self._next.append(following)
@@ -132,25 +162,23 @@ class Pattern:
 
     # ---- states ----
 
-    def _forget(self) -> None:
-        """Begin anew with no state but the first."""
-        self._states: dict[tuple[tuple[int, ...], str], _State] = {}
-        self._steps = 0
-        self._first = _State((self._start,), "")
-
     def _step(self, state: _State, letter: str) -> _State:
         """The state behind a character, made and kept."""
-        if self._steps >= STEPS_KEPT:
-            self._forget()
+        if self.kept >= STEPS_KEPT:
+            self.forget()
         places = self._follow(state, letter)
         if places is None:
             found = _FOUND
         else:
             places.add(self._start)  # a match may begin anywhere
             key = tuple(sorted(places)), _kind(letter)
-            found = self._states.get(key) or self._states.setdefault(key, _State(*key))
+            known = self._states.get(key)
+            if known is None:
+                known = self._states[key] = _State(*key)
+                self.kept += len(places) // _PLACES_A_STEP
+            found = known
         state.steps[letter] = found
-        self._steps += 1
+        self.kept += 1
         return found
 
     def _follow(self, state: _State, letter: str) -> set[int] | None:
@@ -159,7 +187,7 @@ class Pattern:
 
         @param letter: the character that comes; empty at the end of the text.
         """
-        if self.spent > WORK_MAX:
+        if self._allowance.spent > WORK_MAX:
             raise TooCostly()
         tests, following = self._tests, self._next
         seen = set(state.places)
@@ -181,7 +209,7 @@ class Pattern:
                 if one not in seen:
                     seen.add(one)
                     waiting.append(one)
-        self.spent += len(seen)
+        self._allowance.spent += len(seen)
         return reached
 
 

@@ -15,6 +15,7 @@ class SnapshotRequest(Record, frozen=True):
     """
     Save the state, or replace it.
 
+    @ivar allow_stale: a server that does not lead may save; a restore is refused.
     @ivar archive: for a restore, a binary file with the archive; whoever asks closes it.
     """
 

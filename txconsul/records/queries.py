@@ -1,6 +1,8 @@
 """
 What is asked of catalog and health.
 
+C{peer_name} asks for what was imported from a peer instead of what is here.
+
 Source: the wire documents' DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest and ChecksInStateRequest.
 """
 
@@ -9,7 +11,13 @@ from __future__ import annotations
 from txconsul.records.base import Record
 from txconsul.records.query import DEFAULT, QueryOptions
 
-__all__ = ["ChecksInStateRequest", "DCSpecificRequest", "NodeSpecificRequest", "ServiceSpecificRequest"]
+__all__ = [
+    "ChecksInStateRequest",
+    "DCSpecificRequest",
+    "MembersRequest",
+    "NodeSpecificRequest",
+    "ServiceSpecificRequest",
+]
 
 
 class DCSpecificRequest(Record, frozen=True):
@@ -21,6 +29,20 @@ class DCSpecificRequest(Record, frozen=True):
 
     datacenter: str = ""
     node_meta_filters: dict[str, str] | None = None
+    peer_name: str = ""
+    options: QueryOptions = DEFAULT
+
+
+class MembersRequest(Record, frozen=True):
+    """
+    Ask an agent for the members of a gossip pool.
+
+    @ivar datacenter: always empty: only the agent that is asked knows.
+    @ivar wan: of the pool that servers of all datacenters share, rather than of the agent's own.
+    """
+
+    datacenter: str = ""
+    wan: bool = False
     options: QueryOptions = DEFAULT
 
 
@@ -29,6 +51,7 @@ class NodeSpecificRequest(Record, frozen=True):
 
     datacenter: str = ""
     node: str = ""
+    peer_name: str = ""
     options: QueryOptions = DEFAULT
 
 
@@ -45,6 +68,7 @@ class ServiceSpecificRequest(Record, frozen=True):
     service_tags: tuple[str, ...] = ()
     must_be_passing: bool = False
     node_meta_filters: dict[str, str] | None = None
+    peer_name: str = ""
     options: QueryOptions = DEFAULT
 
 
@@ -58,4 +82,5 @@ class ChecksInStateRequest(Record, frozen=True):
     datacenter: str = ""
     state: str = ""
     node_meta_filters: dict[str, str] | None = None
+    peer_name: str = ""
     options: QueryOptions = DEFAULT

@@ -18,6 +18,7 @@ from txconsul.simulation.invariants import Broken
 from txconsul.simulation.report import failure
 from txconsul.simulation.world import World
 
+_ABOUT = "Groups of simulated servers on a bad day: as many worlds as you like, and how to see a failure again."
 #: Seconds between two words on how far it is.
 _TELL_SECONDS = 10.0
 
@@ -46,7 +47,7 @@ def _quiet() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m txconsul.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m txconsul.simulation", description=_ABOUT)
     kinds = parser.add_subparsers(dest="kind", required=True)
     raft = kinds.add_parser("raft", help="groups of Raft servers with their drivers")
     raft.add_argument("--seeds", type=int, metavar="N", help="how many worlds to run")

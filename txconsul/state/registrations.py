@@ -68,7 +68,7 @@ def node_index(name: str) -> str:
 
 def kind_indexes(kind: str) -> tuple[str, str]:
     """The entries of the index table that stand for the services of one kind."""
-    name = "service_kind." + (kind or "typical")
+    name = "service_kind." + (kind.lower() or "typical")
     return name, PEER + name
 
 
@@ -250,7 +250,7 @@ class Registrations:
 
     def _raise_kinds(self, index: int, kinds: Iterable[Pair]) -> None:
         """Names that appeared in, or went from, the lists of names by kind."""
-        self._tables.raise_index(index, *["kind_service_names." + kind for kind, _ in kinds])
+        self._tables.raise_index(index, *["kind_service_names." + kind.lower() for kind, _ in kinds])
 
     def _in_mesh(self, index: int, service: NodeService) -> NodeService:
         """An instance of the mesh shows the virtual address of the service that it makes reachable."""

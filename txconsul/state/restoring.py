@@ -55,7 +55,10 @@ def load(store: Store, source: BinaryIO) -> Iterator[float]:
         value = next(values, _NOTHING)
         if value is _NOTHING:
             raise BadMessage("the stream ends after a record's type")
-        read(value)
+        try:
+            read(value)
+        except RecursionError:  # a registration may hold one of its own class
+            raise BadMessage("a snapshot record is nested too deeply") from None
         count += 1
         if count == STEP_RECORDS:
             count = 0

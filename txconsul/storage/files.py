@@ -15,8 +15,8 @@ from txconsul.errors import DiskFailed, DiskFull
 
 __all__ = ["Files", "disk_error", "write_all"]
 
-#: No room: on the device, in the user's quota, or under the process's file size limit.
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: No room: on the device, in the user's quota, under the process's file size limit, or among its open files.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE})
 #: The file system cannot preallocate; its files grow as they are written.
 _NO_PREALLOCATION = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 

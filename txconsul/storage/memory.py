@@ -16,19 +16,15 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from txconsul.errors import DiskFailed, DiskFull
+from txconsul.errors import DiskFailed, DiskFull, GapInLog
 from txconsul.interfaces import ILogStore, ISnapshotSink, ISnapshotStore, IStableStore
 from txconsul.records.raft import Configuration, Entry
 from txconsul.records.snapshot import SnapshotMeta
 
-__all__ = ["GapInLog", "MemoryDisk", "MemoryLogStore", "MemorySnapshotStore", "MemoryStableStore"]
+__all__ = ["MemoryDisk", "MemoryLogStore", "MemorySnapshotStore", "MemoryStableStore"]
 
 #: Snapshots kept, as Consul keeps them.
 _SNAPSHOTS_KEPT = 2
-
-
-class GapInLog(ValueError):
-    """Entries that do not follow the newest one: the caller's mistake."""
 
 
 class _Log:

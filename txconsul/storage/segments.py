@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txconsul.errors import Corrupt, DiskFailed, DiskFull
+from txconsul.errors import Corrupt, DiskFailed, DiskFull, GapInLog
 from txconsul.interfaces import ILogStore
 from txconsul.records.raft import Entry
 from txconsul.storage.files import Files, disk_error, write_all
@@ -38,11 +38,10 @@ from txconsul.storage.frames import (
     encode_segment_header,
 )
 from txconsul.storage.log_index import LogIndex, Segment, Tail
-from txconsul.storage.memory import GapInLog
 from txconsul.storage.recovery import NEW_SUFFIX, recover, segment_name
 from txconsul.storage.worker import Worker
 
-__all__ = ["SEGMENT_BYTES", "TAIL_BYTES_MAX", "GapInLog", "SegmentLog"]
+__all__ = ["SEGMENT_BYTES", "TAIL_BYTES_MAX", "SegmentLog"]
 
 #: Room reserved for a segment. Larger ones are made less often, but are deleted later and read for longer at a start.
 SEGMENT_BYTES = 16 * 1024 * 1024

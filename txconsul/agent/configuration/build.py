@@ -111,6 +111,7 @@ def build(collected: Collected, dev_mode: bool, surroundings: Surroundings) -> t
         disable_remote_exec=values.flag("disable_remote_exec"),
         disable_coordinates=values.flag("disable_coordinates"),
         disable_http_unprintable_char_filter=values.flag("disable_http_unprintable_char_filter"),
+        disable_kv_key_validation=values.flag("disable_kv_key_validation"),
         auto_reload_config=values.flag("auto_reload_config"),
         use_streaming_backend=values.flag("use_streaming_backend", True),
         default_intention_policy=values.text("default_intention_policy"),

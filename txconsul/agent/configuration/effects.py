@@ -18,7 +18,8 @@ EFFECTIVE = frozenset(
     """
     addresses.http addresses.https advertise_addr advertise_addr_ipv4 advertise_addr_ipv6 advertise_addr_wan
     advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect client_addr data_dir
-    datacenter default_query_time disable_http_unprintable_char_filter discovery_max_stale http_config.
+    datacenter default_query_time disable_http_unprintable_char_filter
+    disable_kv_key_validation discovery_max_stale http_config.
     limits.http_max_conns_per_client
     limits.https_handshake_timeout limits.kv_max_value_size limits.txn_max_req_len log_file log_json log_level
     log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id node_meta node_name

@@ -32,11 +32,16 @@ _INTERMEDIATE_CHECK = HOUR
 _KEY_BITS = {"ec": (224, 256, 384, 521), "rsa": (2048, 4096)}
 
 
-def ca_problem(provider: str, settings: Mapping[str, Any]) -> str:
+#: AWS signs for a day at least.
+_AWS_LEAF_TTL_MIN = 24 * HOUR
+
+
+def ca_problem(provider: str, settings: Mapping[str, Any], primary: bool = True) -> str:
     """
     Why a certificate authority cannot be, or an empty string.
 
     @param settings: keys spelled as in C{LeafCertTTL}.
+    @param primary: whether the datacenter is the one that has the root certificate.
     """
     if provider not in PROVIDERS:
         return f"{provider} is not a valid CA provider"
@@ -54,7 +59,37 @@ def ca_problem(provider: str, settings: Mapping[str, Any]) -> str:
             return f"error decoding config: {name} is no duration"
     if provider == "consul" and settings.get("RootCert") and not settings.get("PrivateKey"):
         return "must provide a private key when providing a root cert"
-    return _ttl_problem(ttls) or _key_problem(settings)
+    if provider == "vault" and (problem := _vault_problem(settings, primary)):
+        return problem
+    if problem := _ttl_problem(ttls) or _key_problem(settings):
+        return problem
+    return _aws_problem(settings, ttls["LeafCertTTL"]) if provider == "aws-pca" else ""
+
+
+def _vault_problem(settings: Mapping[str, Any], primary: bool) -> str:
+    given = {name.lower(): value for name, value in settings.items() if value}
+    has_method = any(name.lower() in ("authmethod", "auth_method") for name in settings)
+    if "token" not in given and not has_method:
+        return "must provide a Vault token or configure a Vault auth method"
+    if "token" in given and has_method:
+        return "only one of Vault token or Vault auth method can be provided, but not both"
+    if primary and "rootpkipath" not in given:
+        return "must provide a valid path to a root PKI backend"
+    if "intermediatepkipath" not in given:
+        return "must provide a valid path for the intermediate PKI backend"
+    return ""
+
+
+def _aws_problem(settings: Mapping[str, Any], leaf_ttl: int) -> str:
+    bits = settings.get("PrivateKeyBits", 256)
+    if settings.get("PrivateKeyType", "ec") == "ec" and str(bits) != "256":
+        return f"AWS PCA only supports P256 EC curve, keyBits of {bits} configured"
+    if leaf_ttl < _AWS_LEAF_TTL_MIN:
+        return (
+            "AWS PCA doesn't support certificates that are valid for less than 24 hours, LeafTTL of"
+            f" {format_duration(leaf_ttl)} configured"
+        )
+    return ""
 
 
 def _ttl_problem(ttls: Mapping[str, int]) -> str:

@@ -360,6 +360,7 @@ class Configuration(_Part, frozen=True, kw_only=True):
     disable_remote_exec: bool
     disable_coordinates: bool
     disable_http_unprintable_char_filter: bool
+    disable_kv_key_validation: bool
     auto_reload_config: bool
     use_streaming_backend: bool
     default_intention_policy: str

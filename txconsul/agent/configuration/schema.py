@@ -223,7 +223,8 @@ _TOP_DURATIONS = (
 )
 _TOP_BOOLS = (
     "bootstrap disable_anonymous_signature disable_coordinates disable_host_node_id"
-    " disable_http_unprintable_char_filter disable_keyring_file disable_remote_exec disable_update_check"
+    " disable_http_unprintable_char_filter disable_keyring_file disable_kv_key_validation"
+    " disable_remote_exec disable_update_check"
     " discard_check_output enable_agent_tls_for_checks enable_central_service_config enable_debug"
     " enable_script_checks enable_local_script_checks enable_syslog encrypt_verify_incoming encrypt_verify_outgoing"
     " leave_on_terminate log_json raft_prevote_disabled rejoin_after_leave auto_reload_config server"

@@ -116,7 +116,7 @@ def _ui(configuration: Configuration, values: Values) -> None:
         key = "ui_config.metrics_proxy.base_url"
         raise values.refusal(f"{key} must be a valid http or https URL. received: {quoted(url)}", key)
     for allowed in values.texts("ui_config.metrics_proxy.path_allowlist"):
-        if not allowed.startswith("/") or allowed.startswith("//") or "?" in allowed or "#" in allowed:
+        if not allowed.startswith("/") or allowed.startswith("//") or not _UNESCAPED.isdisjoint(allowed):
             key = "ui_config.metrics_proxy.path_allowlist"
             raise values.refusal(f"{key}: path {quoted(allowed)} is not an absolute path", key)
     for name, url in values.mapping("ui_config.dashboard_url_templates").items():
@@ -124,6 +124,10 @@ def _ui(configuration: Configuration, values: Values) -> None:
         _basic_name(values, key, name, shown=f"{key} key names", may_be_empty=False)
         if not _is_web_url(url):
             raise values.refusal(f"{key} values must be a valid http or https URL. received: {quoted(url)}", key)
+
+
+#: What ends a path, or begins an escape in it.
+_UNESCAPED = frozenset("?#%")
 
 
 def _is_json_object(text: str) -> bool:
@@ -317,7 +321,8 @@ def _definitions(configuration: Configuration, values: Values) -> None:
 
 def _connect(configuration: Configuration, values: Values) -> None:
     provider = configuration.connect.ca_provider
-    problem = ca_problem(provider, configuration.connect.ca_config) if provider else ""
+    primary = configuration.primary_datacenter == configuration.datacenter
+    problem = ca_problem(provider, configuration.connect.ca_config, primary) if provider else ""
     if problem:
         raise values.refusal(problem, "connect.ca_provider", "connect.ca_config")
     if configuration.server and values.flag("auto_encrypt.tls"):
@@ -366,6 +371,10 @@ def _warnings(configuration: Configuration, values: Values) -> None:
         )
 
 
+#: Where the keys come from that tokens are checked with.
+_KEY_SOURCES = ("jwt_validation_pub_keys", "jwks_url", "oidc_discovery_url")
+
+
 def _auto_config(configuration: Configuration, values: Values) -> None:
     enabled, key = values.flag("auto_config.enabled"), "auto_config.enabled"
     if enabled and values.flag("auto_encrypt.tls"):
@@ -374,11 +383,25 @@ def _auto_config(configuration: Configuration, values: Values) -> None:
         )
     authorizer = "auto_config.authorization.enabled"
     if values.flag(authorizer):
+        secondary = configuration.primary_datacenter != configuration.datacenter
+        if configuration.acl.enabled and secondary and not values.flag("acl.enable_token_replication"):
+            raise values.refusal(
+                f"Enabling auto-config authorization ({authorizer}) in non primary datacenters with ACLs enabled"
+                " (acl.enabled) requires also enabling ACL token replication (acl.enable_token_replication)",
+                authorizer,
+            )
         if not configuration.server:
             raise values.refusal(f"{authorizer} cannot be set to true for client agents", authorizer)
         if not configuration.tls.internal_rpc.cert_file:
             raise values.refusal(
                 f"{authorizer} cannot be set without providing a TLS certificate for the server", authorizer
+            )
+        static = "auto_config.authorization.static"
+        if sum(bool(values.get(f"{static}.{name}")) for name in _KEY_SOURCES) != 1:
+            raise values.refusal(
+                f"{static} has invalid configuration: exactly one of 'JWTValidationPubKeys', 'JWKSURL', or"
+                " 'OIDCDiscoveryURL' must be set for type \"jwt\"",
+                authorizer,
             )
     if not enabled:
         return
