@@ -36,6 +36,7 @@ from txconsul.agent.stores import Stores
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
 from txconsul.consensus import SnapshotPolicy
+from txconsul.errors import TxconsulError
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies
 from txconsul.http.parameters import ReadDefaults
@@ -81,10 +82,16 @@ class Agent(MultiService):
     _log = Logger("txconsul.agent")
 
     def __init__(
-        self, configuration: Configuration, stores: Stores, network: INetwork, failed: Callable[[Failure], object]
+        self,
+        configuration: Configuration,
+        stores: Stores,
+        network: INetwork,
+        failed: Callable[[Failure], object],
+        reread: Callable[[], Configuration] | None = None,
     ) -> None:
         """
         @param failed: told once if the agent cannot go on; it is to stop the process.
+        @param reread: reads the configuration again, for a reload.
         """
         super().__init__()
         self._configuration = configuration
@@ -92,6 +99,7 @@ class Agent(MultiService):
         self._network = network
         self._clock = network.clock
         self._failed = failed
+        self._reread = reread
         self._ports: list[Any] = []
         self._factories: list[HTTPFactory] = []
         self._pid_file = PidFile(configuration.pid_file)
@@ -103,6 +111,7 @@ class Agent(MultiService):
         self._registrations = self._make_registrations()
         self._registrations.setServiceParent(self)
         self.server.site.local = self._registrations
+        self.server.site.reload = self.reload
         self._anti_entropy = self._make_anti_entropy()
 
     # ---- putting together ----
@@ -263,6 +272,25 @@ class Agent(MultiService):
         self.server.ready.addCallback(self._led)
         listening = Deferred.fromCoroutine(self._listen(max(files - FILES_RESERVED, FILES_RESERVED)))
         listening.addErrback(self._failed)
+
+    def reload(self) -> None:
+        """
+        Read the configuration again, and take up what can change while the agent runs: services and checks.
+
+        @raise TxconsulError: it cannot be used, and everything stays as it is.
+        """
+        if self._reread is None:
+            return
+        changed = self._reread()
+        self._registrations.reload(changed.services, changed.checks)
+        self._log.info("The configuration was read again")
+
+    def hang_up(self) -> None:
+        """Somebody asked by a signal for what L{reload} does, and can be told in the log only."""
+        try:
+            self.reload()
+        except TxconsulError as error:
+            self._log.error("The configuration cannot be used, and stays as it was: {error}", error=error)
 
     async def _listen(self, connections_max: int) -> None:
         it = self._configuration

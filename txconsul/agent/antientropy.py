@@ -36,6 +36,8 @@ __all__ = ["AntiEntropy", "Repair", "compare", "repairs", "same_check", "same_se
 
 #: What the leader registers of a server: no agent's to remove.
 SERVERS_SERVICE = "consul"
+#: What the tagged addresses begin with that servers give: virtual IPs.
+SERVERS_ADDRESSES = "consul-"
 #: Seconds between two comparisons of everything, in a small cluster (Consul's C{ae_interval}).
 INTERVAL_SECONDS = 60.0
 #: Up to so many nodes the interval stays; then it grows by itself with each doubling.
@@ -115,8 +117,7 @@ def compare(
         if entry.deleted or found is None:
             entry.in_sync = False
         else:
-            if entry.service.enable_tag_override and (entry.service.tags or ()) != (found.tags or ()):
-                entry.service = msgspec.structs.replace(entry.service, tags=found.tags)
+            entry.service = _with_theirs(entry.service, found)
             entry.in_sync = same_service(entry.service, found)
     for id, service in services.items():
         if id not in local.services and id != SERVERS_SERVICE:
@@ -135,6 +136,21 @@ def compare(
         if id not in local.checks and id != SERF_HEALTH:
             local.checks[id] = LocalCheck(there, deleted=True)
     _drop_what_is_gone(local, services, known)
+
+
+def _with_theirs(here: NodeService, there: NodeService) -> NodeService:
+    """The agent's service with what the catalog's says better: overridden tags, and the servers' own addresses."""
+    changed: dict[str, Any] = {}
+    if here.enable_tag_override and (here.tags or ()) != (there.tags or ()):
+        changed["tags"] = there.tags
+    theirs = {
+        name: one
+        for name, one in (there.tagged_addresses or {}).items()
+        if name.startswith(SERVERS_ADDRESSES) and (here.tagged_addresses or {}).get(name) != one
+    }
+    if theirs:
+        changed["tagged_addresses"] = {**(here.tagged_addresses or {}), **theirs}
+    return msgspec.structs.replace(here, **changed) if changed else here
 
 
 def _drop_what_is_gone(local: LocalState, services: Mapping[str, object], checks: Mapping[str, object]) -> None:

@@ -80,6 +80,7 @@ class Registrations(Service):
         self._wall = wall
         self._sidecar_ports = sidecar_ports
         self._definitions: dict[str, _Definition] = {}
+        self._before: dict[str, HealthCheck] = {}
         self._reaping = LoopingCall(self._reap)
         self._reaping.clock = clock
 
@@ -106,17 +107,50 @@ class Registrations(Service):
 
         @raise TxconsulError: a definition cannot be run.
         """
+        self._load_services(services)
+        for kept in self._files.services():
+            self._restore_service(kept)
+        self._load_checks(checks)
+        for kept_check in self._files.checks():
+            self._restore_check(kept_check)
+
+    def reload(self, services: Iterable[Mapping[str, Any]], checks: Iterable[Mapping[str, Any]]) -> None:
+        """
+        Take what the configuration files define now in the place of what they defined before. What checks said last
+        stays, and so does what was registered over the API.
+
+        @raise TxconsulError: a definition cannot be run.
+        """
+        self._before = self._local.living_checks()
+        try:
+            for id in [id for id, one in self._local.checks.items() if one.configured and not one.deleted]:
+                self._remove_check(id)
+            gone = [id for id, one in self._local.services.items() if one.configured and not one.deleted]
+            for id in gone:
+                self._local.remove_service(id)
+            self._load_services(services)
+            self._load_checks(checks)
+            for id in gone:
+                if self._local.service(id) is None:
+                    for check in list(self._local.checks_of(id)):
+                        self._remove_check(check.check_id)
+        finally:
+            self._before = {}
+
+    def _load_services(self, services: Iterable[Mapping[str, Any]]) -> None:
         for service in services:
             definition = from_configuration(ServiceDefinition, service)
             self._register(definition, definition.token, replace_checks=False, configured=True)
-        for kept in self._files.services():
-            self._restore_service(kept)
+
+    def _load_checks(self, checks: Iterable[Mapping[str, Any]]) -> None:
         for check in checks:
-            standing = from_configuration(CheckDefinition, check)
+            definition = from_configuration(CheckDefinition, check)
             # Its type is not told: Consul's is not, of checks from files that belong to no service's definition.
-            self._register_check(standing, standing.token, configured=True, type="")
-        for kept_check in self._files.checks():
-            self._restore_check(kept_check)
+            self._register_check(definition, definition.token, configured=True, type="")
+
+    def _known(self, id: str) -> HealthCheck | None:
+        """A check as it is, or was before a reload."""
+        return self._local.check(id) or self._before.get(id)
 
     def _restore_service(self, kept: PersistedService) -> None:
         service = kept.service
@@ -237,7 +271,7 @@ class Registrations(Service):
         for number, what in enumerate(checks, 1):
             id = what.check_id or f"service:{service.id}" + (f":{number}" if len(checks) > 1 else "")
             kept_ids.add(id)
-            before = self._local.check(id)
+            before = self._known(id)
             check = HealthCheck(
                 node=self._node,
                 check_id=id,
@@ -306,7 +340,7 @@ class Registrations(Service):
         what = CheckType(**values)
         self._running.vet(what, configured)
         id = definition.id or definition.name
-        before = self._local.check(id)
+        before = self._known(id)
         check = HealthCheck(
             node=self._node,
             check_id=id,
@@ -344,7 +378,7 @@ class Registrations(Service):
 
     def _told_before(self, check: HealthCheck, ttl: float) -> tuple[HealthCheck, float | None]:
         """A TTL check as it was before the restart, if that still holds, and the seconds for which it does."""
-        if self._local.check(check.check_id) is not None:
+        if self._known(check.check_id) is not None:
             return check, None
         state = self._files.state(check.check_id)
         if state is None or state.check_id != check.check_id:

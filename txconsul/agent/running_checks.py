@@ -142,7 +142,7 @@ class RunningChecks:
         if definition.alias_node:
             node = definition.alias_node
             return NodeAlias(self._door, self._clock, self._datacenter, node, service, token, notify)
-        return LocalAlias(self._local, check.check_id, service, notify)
+        return LocalAlias(self._local, self._clock, check.check_id, service, notify)
 
     def _repeated(self, definition: CheckType, notify: Any, id: str) -> _Running:
         critical = definition.failures_before_critical

@@ -23,7 +23,9 @@ from txconsul.endpoints.site import Local, Site
 from txconsul.errors import NotFound, Unavailable
 from txconsul.language.bexpr import filter_for
 from txconsul.records.agent import (
+    AgentProxy,
     AgentService,
+    AgentUpstream,
     LocalRequest,
     MaintenanceRequest,
     RegisterCheckRequest,
@@ -32,7 +34,7 @@ from txconsul.records.agent import (
     UpdateCheckRequest,
 )
 from txconsul.records.health import CRITICAL, MAINTENANCE, PASSING, WARNING, HealthCheck
-from txconsul.records.service import NodeService, ServiceConnect, Weights
+from txconsul.records.service import ConnectProxyConfig, NodeService, ServiceConnect, Upstream, Weights
 
 __all__ = ["Verdict", "aggregated", "shown_service"]
 
@@ -71,9 +73,18 @@ def shown_service(service: NodeService, datacenter: str) -> AgentService:
         weights=weights,
         datacenter=datacenter,
         locality=service.locality,
-        proxy=service.proxy if service.kind in _KINDS_WITH_PROXY else None,
+        proxy=_shown_proxy(service.proxy) if service.kind in _KINDS_WITH_PROXY else None,
         connect=ServiceConnect(native=True) if service.connect.native else None,
     )
+
+
+def _shown_proxy(proxy: ConnectProxyConfig) -> AgentProxy:
+    values = {name: getattr(proxy, name) for name in ConnectProxyConfig.__struct_fields__ if name != "upstreams"}
+    upstreams = None
+    if proxy.upstreams is not None:
+        names = Upstream.__struct_fields__
+        upstreams = tuple([AgentUpstream(**{name: getattr(one, name) for name in names}) for one in proxy.upstreams])
+    return AgentProxy(**values, upstreams=upstreams)
 
 
 @server("Agent.Services", LocalRequest, Rule.AGENT)
@@ -263,6 +274,13 @@ def maintenance(site: Site, request: MaintenanceRequest, authorizer: Authorizer)
     else:
         authorizer.require_node_write(site.node_name(""))
         local.set_node_maintenance(request.enable, request.reason, request.token)
+
+
+@server("Agent.Reload", LocalRequest, Rule.AGENT)
+def reload(site: Site, request: LocalRequest, authorizer: Authorizer) -> None:
+    """Read the configuration again, and take up what changed."""
+    authorizer.require_agent_write()
+    site.reload()
 
 
 def _require_service_write(site: Site, id: str, authorizer: Authorizer) -> None:

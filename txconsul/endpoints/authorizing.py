@@ -45,6 +45,9 @@ class Authorizer:
     def require_agent_read(self) -> None:
         """May this agent tell of itself?"""
 
+    def require_agent_write(self) -> None:
+        """May this agent be told what to do?"""
+
     def require_operator_read(self) -> None:
         """May the cluster's internals be seen?"""
 

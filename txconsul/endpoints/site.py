@@ -145,6 +145,7 @@ class Site:
     @ivar node_name: the name of the node with a server's id, where it is known.
     @ivar hold_timeout: seconds that a request waits for a leader to be known (Consul's C{rpc_hold_timeout}).
     @ivar local: what the agent around this server runs; None where there is no agent.
+    @ivar reload: reads the agent's configuration again, and takes up what changed.
     """
 
     def __init__(
@@ -177,6 +178,7 @@ class Site:
         self.facts = facts
         self.snapshots = snapshots
         self.local: Local | None = None
+        self.reload: Callable[[], object] = lambda: None
 
     def answer(self, index: int, value: Any) -> Answer:
         """A read's answer with what is known of its freshness; the index is never 0."""

@@ -34,7 +34,7 @@ from txconsul.records.service import ServiceDefinition
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
-    from txconsul.http.parser import Request
+    from txconsul.http.request import Request
 
 __all__ = ["ROUTES"]
 
@@ -289,6 +289,7 @@ def _gets(method: str, prepare: Any, render: Any) -> dict[str, Action]:
 
 
 ROUTES = [
+    Route(b"/v1/agent/reload", _puts("Agent.Reload", _named)),
     Route(b"/v1/agent/services", _gets("Agent.Services", _listed, _render_plain)),
     Route(b"/v1/agent/checks", _gets("Agent.Checks", _listed, _render_checks)),
     Route(b"/v1/agent/service/", _gets("Agent.Service", _one, _render_service)),

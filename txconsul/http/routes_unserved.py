@@ -84,7 +84,6 @@ _ACL = """
 """
 
 _UNSERVED = """
-    PUT                /v1/agent/reload
     GET                /v1/agent/monitor
     GET                /v1/agent/metrics/stream
     PUT                /v1/agent/join/

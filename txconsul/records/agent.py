@@ -18,11 +18,14 @@ from txconsul.records.service import (
     ServiceAddress,
     ServiceConnect,
     ServiceDefinition,
+    Upstream,
     Weights,
 )
 
 __all__ = [
+    "AgentProxy",
     "AgentService",
+    "AgentUpstream",
     "CheckDefinition",
     "CheckUpdate",
     "LocalRequest",
@@ -55,6 +58,19 @@ class CheckUpdate(Record, frozen=True):
     output: str = ""
 
 
+class AgentUpstream(Upstream, frozen=True):
+    """A service that a proxy reaches, as its own agent shows it."""
+
+    datacenter: Annotated[str, OMIT_JSON] = ""
+
+
+class AgentProxy(ConnectProxyConfig, frozen=True):
+    """The proxy part of a registration, as its own agent shows it."""
+
+    mode: Annotated[str, OMIT_JSON] = ""
+    upstreams: Annotated[tuple[AgentUpstream, ...] | None, OMIT_JSON] = None
+
+
 class AgentService(Record, frozen=True):
     """
     A service as its own agent shows it.
@@ -73,7 +89,7 @@ class AgentService(Record, frozen=True):
     meta: dict[str, str] | None = None
     peer_name: Annotated[str, OMIT_JSON] = ""
     port: int = 0
-    proxy: Annotated[ConnectProxyConfig | None, OMIT_JSON] = None
+    proxy: Annotated[AgentProxy | None, OMIT_JSON] = None
     service: str = ""
     socket_path: Annotated[str, OMIT_JSON] = ""
     tagged_addresses: Annotated[dict[str, ServiceAddress] | None, OMIT_JSON] = None

@@ -24,6 +24,8 @@ __all__ = ["LocalAlias", "NodeAlias", "verdict"]
 
 #: Seconds before a query that failed is asked again.
 RETRY_SECONDS = 15.0
+#: Seconds for which a service may be gone before its aliases say so: one that is registered anew is no failure.
+SETTLE_SECONDS = 2.0
 
 Notify = Callable[[str, str], object]
 
@@ -56,8 +58,11 @@ class LocalAlias:
     @param notify: told C{(status, output)} at each change.
     """
 
-    def __init__(self, local: LocalState, check_id: str, service_id: str, notify: Notify) -> None:
+    def __init__(self, local: LocalState, clock: IReactorTime, check_id: str, service_id: str, notify: Notify) -> None:
         self._local = local
+        self._clock = clock
+        self._missing = False
+        self._call: IDelayedCall | None = None
         self._check_id = check_id
         self._ids = sorted({service_id, ""})  # a service is not better than its node
         self._service_id = service_id
@@ -68,13 +73,23 @@ class LocalAlias:
     def start(self) -> None:
         """Watch, and say how it is now."""
         self._stops = [self._local.watch(id, self._look) for id in self._ids]
-        self._look()
+        self._confirm()
 
     def stop(self) -> None:
         """Watch no more."""
+        if self._call is not None and self._call.active():
+            self._call.cancel()
         for stop in self._stops:
             stop()
         self._stops = []
+
+    def _there(self) -> bool:
+        return not self._service_id or self._local.service(self._service_id) is not None
+
+    def _confirm(self) -> None:
+        self._call = None
+        self._missing = not self._there()
+        self._look()
 
     def _look(self) -> None:
         if self._looking:
@@ -82,8 +97,11 @@ class LocalAlias:
         self._looking = True
         try:
             checks = [one for id in self._ids for one in self._local.checks_of(id) if one.check_id != self._check_id]
-            there = not self._service_id or self._local.service(self._service_id) is not None
-            missing = "" if there else f"Service {self._service_id} could not be found on node "
+            there = self._there()
+            self._missing = self._missing and not there
+            if not there and not self._missing and self._call is None:
+                self._call = self._clock.callLater(SETTLE_SECONDS, self._confirm)
+            missing = f"Service {self._service_id} could not be found on node " if self._missing else ""
             result = verdict(missing, checks)
             self._notify(result.status, result.output)
         finally:
