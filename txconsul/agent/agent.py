@@ -210,7 +210,6 @@ class Agent(MultiService):
             self._clock,
             self._rng,
             lambda: len(self.server.store.catalog.nodes()[1]),
-            self._configuration.check_update_interval > 0,
         )
 
     def _led(self, _: object) -> None:

@@ -98,19 +98,14 @@ def _plain_check(check: HealthCheck, with_output: bool) -> HealthCheck:
     )
 
 
-def compare(
-    local: LocalState,
-    services: Mapping[str, NodeService],
-    checks: Iterable[HealthCheck],
-    output_waits: bool,
-) -> None:
+def compare(local: LocalState, services: Mapping[str, NodeService], checks: Iterable[HealthCheck]) -> None:
     """
     Note in C{local} what of it the catalog does not have, and what the catalog has that is nobody's.
 
-    A service that lets its tags be overridden takes those of the catalog.
+    A service that lets its tags be overridden takes those of the catalog. An output that waits to be told is no
+    difference.
 
     @param services: the node's in the catalog, by id; C{checks} likewise.
-    @param output_waits: a difference in outputs alone is none, since it is told later.
     """
     for id, entry in local.services.items():
         found = services.get(id)
@@ -131,7 +126,7 @@ def compare(
         owner = local.services.get(check.check.service_id)
         if owner is not None and owner.service.enable_tag_override:
             check.check = msgspec.structs.replace(check.check, service_tags=there.service_tags)
-        check.in_sync = same_check(check.check, there, with_output=not output_waits)
+        check.in_sync = same_check(check.check, there, with_output=check.deferred_until is None)
     for id, there in known.items():
         if id not in local.checks and id != SERF_HEALTH:
             local.checks[id] = LocalCheck(there, deleted=True)
@@ -263,7 +258,6 @@ class AntiEntropy(Service):
 
     @param node: the node's own part of every registration: name, id, addresses, metadata.
     @param nodes: how many nodes the cluster has.
-    @param output_waits: outputs alone may be told later.
     """
 
     name = "anti-entropy"
@@ -277,7 +271,6 @@ class AntiEntropy(Service):
         clock: IReactorTime,
         rng: Random,
         nodes: Callable[[], int],
-        output_waits: bool,
     ) -> None:
         self._local = local
         self._door = door
@@ -285,7 +278,6 @@ class AntiEntropy(Service):
         self._clock = clock
         self._rng = rng
         self._nodes = nodes
-        self._output_waits = output_waits
         self._under_way: Deferred[None] | None = None
         self._call: IDelayedCall | None = None
         self._whole_at = 0.0
@@ -385,7 +377,7 @@ class AntiEntropy(Service):
         checks = (await self._ask("Health.NodeChecks", request)).value
         services = {} if found is None else found[1]
         self._local.node_in_sync = found is not None and _same_node(self._node, found[0])
-        compare(self._local, services, checks, self._output_waits)
+        compare(self._local, services, checks)
 
     def _ask(self, method: str, request: Any, token: str = "") -> Deferred[Any]:
         return maybeDeferred(self._door.call, method, request, Context(token=token, source="anti-entropy"))
