@@ -21,8 +21,8 @@ MINUTE = 60 * 1_000_000_000
 
 
 def ttl(id: str, **more: Any) -> CheckType:
-    """A TTL check of ten minutes."""
-    return CheckType(check_id=id, ttl=10 * MINUTE, **more)
+    """A TTL check that outlasts every test."""
+    return CheckType(check_id=id, ttl=10_000 * MINUTE, **more)
 
 
 class DifferenceTests(SynchronousTestCase):
@@ -79,6 +79,16 @@ class SyncTests(SynchronousTestCase):
         self.agent.clock.advance(0)
         self.assertEqual((self.agent.services(), self.agent.checks()), ({}, {}))
         self.assertEqual((self.agent.local.services, self.agent.local.checks), ({}, {}))
+
+    def test_registeredAgain(self) -> None:
+        """A registration that changes nothing writes nothing; clients send theirs again and again."""
+        for _ in range(2):
+            self.register("web", ttl("beat"), port=80)
+            self.agent.clock.advance(0)
+            before = len(self.agent.served.consensus.proposed)
+        self.register("web", ttl("beat"), port=80)
+        self.agent.clock.advance(0)
+        self.assertEqual(len(self.agent.served.consensus.proposed), before)
 
     def test_outputWaits(self) -> None:
         """A new output alone is told within one and a half intervals, a new status at once."""
@@ -140,6 +150,14 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.agent.services(), {})
         self.agent.served.consensus.refused = None
         self.agent.clock.pump([1] * 31)
+        self.assertEqual([*self.agent.services()], ["web"])
+
+    def test_oneIsRefused(self) -> None:
+        """A registration that the servers refuse keeps no other from being told at once."""
+        self.agent.local.add_service(NodeService(id="bad", service="bad", address="0.0.0.0"))
+        self.agent.clock.pump([1] * 100)
+        self.register("web")
+        self.agent.clock.advance(0)
         self.assertEqual([*self.agent.services()], ["web"])
 
     def test_noLeader(self) -> None:
@@ -232,7 +250,7 @@ class ConvergenceTests(SynchronousTestCase):
         for step in steps:
             self.do(agent, model, *step)
         agent.served.consensus.refused = None
-        agent.clock.pump([5] * 60)
+        agent.clock.pump([10] * 60)
         self.assertEqual({id: one.port for id, one in agent.services().items()}, model.services)
         self.assertEqual({id: (one.service_id, one.status) for id, one in agent.checks().items()}, model.checks)
         self.assertEqual({*agent.local.services}, {*model.services})
@@ -258,7 +276,7 @@ class ConvergenceTests(SynchronousTestCase):
             model.deregister(args[0])
         elif what == "check":
             if not args[1] or args[1] in model.services:
-                own.register_check(CheckDefinition(name=args[0], service_id=args[1], ttl=1000 * MINUTE), "")
+                own.register_check(CheckDefinition(name=args[0], service_id=args[1], ttl=10_000 * MINUTE), "")
             model.check(*args)
         elif what == "uncheck":
             if model.checks.pop(args[0], None) is not None:

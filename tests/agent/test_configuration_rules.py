@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import os
 from typing import Any
 
 from hypothesis import given, settings
@@ -361,6 +362,26 @@ class RuleTests(ConfigurationTestCase):
         path = self.write("data", "")
         self.assertIn("is not a directory", self.refused(f"-data-dir={path}"))
 
+    def test_grpcWithTLS(self) -> None:
+        """Whoever gives gRPC a certificate and the port without TLS must say what becomes of the port with it."""
+        words = "the `ports.grpc` listener no longer supports TLS"
+        for section in ("defaults", "grpc"):
+            certificate = f'tls {{ {section} {{ cert_file = "c" }} }}'
+            self.assertIn(words, self.refused(hcl=f"server = true ports {{ grpc = 1 }} {certificate}"))
+            self.load(hcl=f"server = true ports {{ grpc = 1 grpc_tls = -1 }} {certificate}")
+            self.load(hcl=f"server = true {certificate}")
+
+    def test_ancientData(self) -> None:
+        """A server does not begin anew beside the data of Consul 0.5."""
+        path = self.directory()
+        os.makedirs(os.path.join(path, "mdb"))
+        self.assertIn("Deprecated data folder found at", self.refused("-server", f"-data-dir={path}"))
+        self.load(f"-data-dir={path}")
+
+    def test_noProviderOptions(self) -> None:
+        """Options that are null are none."""
+        self.load(hcl='ui_config { metrics_provider_options_json = "null" }')
+
     def test_descriptors(self) -> None:
         """More connections than the system has descriptors for are warned about, and not refused."""
         poor = surroundings(descriptors=100)
@@ -420,6 +441,23 @@ class RuleTests(ConfigurationTestCase):
             self.load(hcl=hcl)
             self.assertIn(words, self.refused(hcl=hcl, for_start=True))
         self.load(for_start=True)
+
+    def test_certificatesAtStart(self) -> None:
+        """A starting server refuses TLS that cannot work, whichever listener it is for; validating does not look."""
+        for section in ("defaults", "internal_rpc", "https", "grpc"):
+            for hcl, words in (
+                ("verify_incoming = true", "VerifyIncoming set but no CA certificates were provided"),
+                ('verify_incoming = true ca_file = "ca"', "VerifyIncoming requires either a Cert and Key pair"),
+                ('ca_file = "missing"', "ca_file missing: No such file or directory"),
+                ('ca_path = "missing"', "ca_path missing: No such file or directory"),
+                ('cert_file = "missing" key_file = "missing"', "cert_file missing: No such file or directory"),
+            ):
+                whole = f"server = true tls {{ {section} {{ {hcl} }} }} ports {{ grpc_tls = 1 }}"
+                self.assertIn(words, self.refused(hcl=whole, for_start=True))
+                self.load(hcl=whole)
+        outgoing = "server = true tls { internal_rpc { verify_outgoing = true } }"
+        self.assertIn("VerifyOutgoing set but no CA", self.refused(hcl=outgoing, for_start=True))
+        self.load(hcl="tls { internal_rpc { verify_outgoing = true } }", for_start=True)
 
     def test_checks(self) -> None:
         """A check has one way of knowing, and a time that fits it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,5 +50,5 @@ class RepairTests(SynchronousTestCase):
     @given(st.binary(max_size=30))
     def test_anything(self, data: bytes) -> None:
         """Any bytes within a string are read, or refused."""
-        with suppress(BadJSON):
+        with contextlib.suppress(BadJSON):
             self.assertIsInstance(parse(b'"' + data.replace(b'"', b"") + b'"'), str)

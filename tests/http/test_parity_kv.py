@@ -31,3 +31,23 @@ class PrettyTests(SynchronousTestCase):
         asking.ask("PUT", "/v1/kv/a", b"x")
         for target, body in (("/v1/kv/a?cas=0&pretty", b"false\n"), ("/v1/kv/a?cas=0", b"false")):
             self.assertEqual(asking.ask("PUT", target, b"y").body, body)
+
+
+class RefusalTests(SynchronousTestCase):
+    """What a refusal quotes."""
+
+    def test_conflicts(self) -> None:
+        """Parameters that contradict each other are shown as a query, in the order of their names."""
+        answer = Asking().ask("PUT", "/v1/kv/a?release=x%20y&flags=1&acquire=%C3%A9%26&acquire=%ff")
+        self.assertEqual(
+            (answer.status, answer.body),
+            (400, b"Conflicting flags: acquire=%C3%A9%26&acquire=%FF&flags=1&release=x+y\n"),
+        )
+
+    def test_numbers(self) -> None:
+        """What is no number is quoted as Go quotes."""
+        for given, shown in (("x%22y", rb'"x\"y"'), ("%00", rb'"\x00"'), ("%ff", rb'"\xff"'), ("", b'""')):
+            answer = Asking().ask("PUT", f"/v1/kv/a?cas={given}")
+            self.assertEqual(
+                (answer.status, answer.body), (500, b"strconv.ParseUint: parsing " + shown + b": invalid syntax")
+            )

@@ -35,3 +35,11 @@ class PathTests(SynchronousTestCase):
             answer = Asking().ask("PUT", target)
             self.assertEqual(answer.status, 301)
             self.assertIn(b"Location: " + location + b"\r\n", answer.head)
+
+    def test_redirectedWrites(self) -> None:
+        """Who reads is led on with a page, who writes with a header alone."""
+        for method, wanted in (("GET", True), ("PUT", False), ("DELETE", False), ("POST", False), ("OPTIONS", False)):
+            answer = Asking().ask(method, "/v1/kv//a")
+            self.assertEqual(answer.status, 301)
+            self.assertIn(b"Location: /v1/kv/a\r\n", answer.head)
+            self.assertEqual((b"Content-Type" in answer.head, answer.body != b""), (wanted, wanted), method)

@@ -260,6 +260,29 @@ class LeadingTests(SynchronousTestCase):
         progress = core._leadership.progress["b"]  # type: ignore[union-attr]
         self.assertEqual((progress.next, progress.pause_until), (3, cluster.now + TIMING.retry))
 
+    def test_eachPipelineIsRefusedOnce(self) -> None:
+        """
+        A follower that drops an entry, its disk being full, refuses every later one that is out: the leader looks once
+        where its log ends, and sends no entries more for each of these refusals.
+        """
+        cluster = self.cluster()
+        cluster.cut("c")
+        core = cluster["a"]
+        for word in (b"x", b"y", b"z"):
+            core.propose(word, cluster.now)
+            core.take_output()
+        progress = core._leadership.progress["c"]  # type: ignore[union-attr]
+        match, out = progress.match, [each[0] for each in progress.in_flight]
+        refusal = AppendEntriesReply(2, False, match, True, match + 2, match + 1, out[1])
+        core.receive(refusal, "c", cluster.now)
+        (probe,) = core.take_output()
+        self.assertEqual((probe.message.prev_log_entry, probe.message.entries), (match, ()))  # type: ignore[union-attr]
+        reply = AppendEntriesReply(2, True, match, False, match, match, probe.message.round)  # type: ignore[union-attr]
+        core.receive(reply, "c", cluster.now)
+        self.assertEqual([type(output) for output in core.take_output()], [Send])
+        core.receive(refusal, "c", cluster.now)
+        self.assertEqual(core.take_output(), [])
+
     def snapshot_wanted(self) -> Cluster:
         """The follower c needs a snapshot."""
         cluster = self.cluster()
@@ -268,7 +291,8 @@ class LeadingTests(SynchronousTestCase):
         cluster.run()
         cluster.machines["a"].compact(3)
         core = cluster["a"]
-        core.receive(AppendEntriesReply(2, False, 2, True, 3, 3), "c", cluster.now)
+        asked = core._leadership.progress["c"].in_flight[0][0]  # type: ignore[union-attr]
+        core.receive(AppendEntriesReply(2, False, 2, True, 3, 3, asked), "c", cluster.now)
         (output,) = core.take_output()
         self.assertEqual((type(output), output.to), (SendSnapshot, "c"))  # type: ignore[union-attr]
         return cluster

@@ -463,7 +463,8 @@ class SnapshotTests(SynchronousTestCase):
         cluster.run()
         cluster.machines["a"].compact(3)
         core = cluster["a"]
-        core.receive(AppendEntriesReply(core.term, False, 2, True, 3, 3), "c", cluster.now)
+        asked = core._leadership.progress["c"].in_flight[0][0]  # type: ignore[union-attr]
+        core.receive(AppendEntriesReply(core.term, False, 2, True, 3, 3, round=asked), "c", cluster.now)
         self.assertEqual([type(output) for output in core.take_output()], [SendSnapshot])
         core.wake(cluster.now + 0.2)
         sends = [output for output in core.take_output() if isinstance(output, Send) and output.to == "c"]

@@ -45,6 +45,8 @@ SCALE_NODES = 128
 #: Seconds before what failed is tried again: at first, and at most. Both are drawn up to twice as long.
 RETRY_SECONDS_MIN = 0.5
 RETRY_SECONDS_MAX = 15.0
+#: After so many doublings the longest wait is reached anyway.
+DOUBLINGS_MAX = 10
 
 
 def scale(nodes: int) -> int:
@@ -283,6 +285,7 @@ class AntiEntropy(Service):
         self._whole_at = 0.0
         self._changed = False
         self._failures = 0
+        self._unreachable = False
         self._stop_watching: Callable[[], None] | None = None
 
     def startService(self) -> None:
@@ -314,7 +317,7 @@ class AntiEntropy(Service):
             return
         now = self._clock.seconds()
         due = self._whole_at
-        if self._failures:
+        if self._unreachable:
             pass  # the whole comparison, which comes next, sees every change
         elif self._changed:
             due = now
@@ -341,6 +344,7 @@ class AntiEntropy(Service):
 
     def _synced(self, _: object, whole: bool) -> None:
         self._failures = 0
+        self._unreachable = False
         if whole:
             interval = INTERVAL_SECONDS * scale(self._nodes())
             self._whole_at = self._clock.seconds() + interval * (1 + self._rng.random())
@@ -349,7 +353,8 @@ class AntiEntropy(Service):
         if reason.check(CancelledError) and not self.running:
             return
         wait = min(RETRY_SECONDS_MIN * 2**self._failures, RETRY_SECONDS_MAX) * (1 + self._rng.random())
-        self._failures += 1
+        self._failures = min(self._failures + 1, DOUBLINGS_MAX)
+        self._unreachable = not reason.check(RequestRefused)
         self._whole_at = self._clock.seconds() + wait
         self._log.warn(
             "The catalog could not be told what this agent runs, again in {wait:.1f} s: {error}",

@@ -108,8 +108,11 @@ class LocalState:
     # ---- changing ----
 
     def add_service(self, service: NodeService, token: str = "", configured: bool = False) -> None:
-        """Run a service, in the place of one with the same id."""
-        self.services[service.id] = LocalService(service, token, configured)
+        """Run a service, in the place of one with the same id. One that is just the same needs no telling."""
+        before = self.services.get(service.id)
+        entry = self.services[service.id] = LocalService(service, token, configured)
+        if before is not None and not before.deleted and before.token == token and before.service == service:
+            entry.in_sync = before.in_sync
         self._woken(service.id)
 
     def remove_service(self, id: str) -> bool:
@@ -122,11 +125,13 @@ class LocalState:
         return True
 
     def add_check(self, check: HealthCheck, now: float, token: str = "", configured: bool = False) -> None:
-        """Run a check, in the place of one with the same id."""
+        """Run a check, in the place of one with the same id. One that is just the same needs no telling."""
         if self._discard_output and check.output:
             check = msgspec.structs.replace(check, output="")
         before = self.checks.get(check.check_id)
         entry = self.checks[check.check_id] = LocalCheck(check, token, configured)
+        if before is not None and not before.deleted and before.token == token and before.check == check:
+            entry.in_sync, entry.deferred_until = before.in_sync, before.deferred_until
         if check.status == CRITICAL:
             since = None if before is None or before.deleted else before.critical_since
             entry.critical_since = now if since is None else since

@@ -54,7 +54,7 @@ class _Definition(NamedTuple):
 
 class Registrations(Service):
     """
-    @param node: the node's name.
+    @ivar node: the node's name.
     @param sidecar_ports: from which sidecars without a port get one: lowest and highest.
     @param wall: the time of day in Unix seconds, for what must outlive the process.
     """
@@ -72,7 +72,7 @@ class Registrations(Service):
         wall: Callable[[], float],
         sidecar_ports: tuple[int, int] = (-1, -1),
     ) -> None:
-        self._node = node
+        self.node = node
         self._local = local
         self._running = running
         self._files = files
@@ -273,7 +273,7 @@ class Registrations(Service):
             kept_ids.add(id)
             before = self._known(id)
             check = HealthCheck(
-                node=self._node,
+                node=self.node,
                 check_id=id,
                 name=what.name or f"Service '{service.service}' check",
                 interval=format_duration(what.interval) if what.interval else "",
@@ -342,7 +342,7 @@ class Registrations(Service):
         id = definition.id or definition.name
         before = self._known(id)
         check = HealthCheck(
-            node=self._node,
+            node=self.node,
             check_id=id,
             name=definition.name,
             interval=format_duration(definition.interval),
@@ -452,7 +452,7 @@ class Registrations(Service):
             self._remove_check(id)
             return
         check = HealthCheck(
-            node=self._node,
+            node=self.node,
             check_id=id,
             name=f"{what.title()} Maintenance Mode",
             notes=reason or _NO_REASON.format(what),

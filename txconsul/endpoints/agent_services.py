@@ -246,7 +246,7 @@ def register_check(site: Site, request: RegisterCheckRequest, authorizer: Author
     if request.definition.service_id:
         _require_service_write(site, request.definition.service_id, authorizer)
     else:
-        authorizer.require_node_write(site.node_name(""))
+        authorizer.require_node_write(_local(site).node)
     _local(site).register_check(request.definition, request.token)
 
 
@@ -272,7 +272,7 @@ def maintenance(site: Site, request: MaintenanceRequest, authorizer: Authorizer)
         _require_service_write(site, request.service_id, authorizer)
         local.set_service_maintenance(request.service_id, request.enable, request.reason, request.token)
     else:
-        authorizer.require_node_write(site.node_name(""))
+        authorizer.require_node_write(local.node)
         local.set_node_maintenance(request.enable, request.reason, request.token)
 
 

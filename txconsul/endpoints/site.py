@@ -76,7 +76,13 @@ class Facts(Protocol):
 
 
 class Local(Protocol):
-    """What an agent runs; L{txconsul.agent.registrations.Registrations} is one."""
+    """
+    What an agent runs; L{txconsul.agent.registrations.Registrations} is one.
+
+    @ivar node: the node's name.
+    """
+
+    node: str
 
     def services(self) -> dict[str, NodeService]:
         """All services, by id."""

@@ -103,13 +103,15 @@ def failure(settings: HTTPSettings, error: TxconsulError, head: bytes = b"") -> 
     return plain(settings, error.status, text, head)
 
 
-def misdirection(error: Misdirected, head: bytes) -> Response:
-    """The answer to a path that leads nowhere."""
+def misdirection(error: Misdirected, head: bytes, method: bytes) -> Response:
+    """The answer to a path that leads nowhere. Only who reads gets a page with the link, as from Go's redirects."""
     if isinstance(error, Redirected):
+        head += b"Location: %b\r\n" % error.location
+        if method not in (b"GET", b"HEAD"):
+            return Response(error.status, head, b"")
         link = escape(error.location.decode("latin-1"))
         body = f'<a href="{link}">{error}</a>.\n\n'
-        head += b"Location: %b\r\nContent-Type: text/html; charset=utf-8\r\n" % error.location
-        return Response(error.status, head, body.encode())
+        return Response(error.status, head + b"Content-Type: text/html; charset=utf-8\r\n", body.encode())
     text = str(error)
     return Response(error.status, head + PLAIN if text else head, text.encode("utf-8", "replace"))
 

@@ -165,7 +165,8 @@ class API:
             error=str(error).encode("utf-8", "backslashreplace").decode(),  # it may quote a path
         )
         if isinstance(error, Misdirected):
-            return misdirection(error, self.settings.index_head if error.with_headers else b"")
+            head = self.settings.index_head if error.with_headers else b""
+            return misdirection(error, head, request.method)
         head = NO_META if call is not None and call.action.meta_on_error else b""
         return failure(self.settings, error, head)
 

@@ -6,12 +6,14 @@ Source: Go's net/url and net/http (what Consul's clients meet), and Consul's doc
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
 from txconsul.codec.duration import SECOND, BadDuration, parse_duration
+from txconsul.codec.goquote import quote as quote_go
 from txconsul.errors import BadRequest, TxconsulError
 from txconsul.records.query import DEFAULT, QueryOptions
 
@@ -187,11 +189,11 @@ def parse_uint(text: str) -> int:
     @raise ValueError: it is none; the text is Go's.
     """
     if not text.isascii() or not text.isdigit():
-        raise ValueError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+        raise ValueError(f"strconv.ParseUint: parsing {quote_go(text)}: invalid syntax")
     digits = text.lstrip("0") or "0"
     value = int(digits) if len(digits) <= _UINT_DIGITS else UINT_MAX + 1
     if value > UINT_MAX:
-        raise ValueError(f'strconv.ParseUint: parsing "{text}": value out of range')
+        raise ValueError(f"strconv.ParseUint: parsing {quote_go(text)}: value out of range")
     return value
 
 
@@ -235,7 +237,7 @@ def read_options(target: Target, defaults: ReadDefaults) -> QueryOptions:
         try:
             max_stale = parse_duration(text)
         except BadDuration:
-            raise BadRequest(f'Invalid max_stale value "{text}"') from None
+            raise BadRequest(f"Invalid max_stale value {quote_go(text)}") from None
         if max_stale > 0:
             stale = said = True
     if discovery and not said:
@@ -257,6 +259,11 @@ def read_options(target: Target, defaults: ReadDefaults) -> QueryOptions:
     )
 
 
+#: A number of at most 64 bits, as Go's Atoi reads it; more digits are too many whatever they are.
+_SECONDS = re.compile("[+-]?[0-9]{1,30}", re.ASCII)
+_INT_END = 2**63
+
+
 def cache_control(header: str) -> dict[str, int | bool]:
     """
     The directives of a Cache-Control header that reads heed, as fields of L{QueryOptions}.
@@ -269,11 +276,11 @@ def cache_control(header: str) -> dict[str, int | bool]:
         if name == "must-revalidate":
             found["must_revalidate"] = True
         elif name in ("max-age", "stale-if-error") and "=" in directive:
-            try:
-                seconds = int(value)
-            except ValueError:
-                raise BadRequest("Invalid Cache-Control header.") from None
-            found["max_age" if name == "max-age" else "stale_if_error"] = seconds * SECOND
+            if not _SECONDS.fullmatch(value) or not -_INT_END <= (seconds := int(value)) < _INT_END:
+                raise BadRequest("Invalid Cache-Control header.")
+            found["max_age" if name == "max-age" else "stale_if_error"] = max(
+                -_INT_END, min(seconds * SECOND, _INT_END - 1)
+            )
             if name == "max-age" and seconds == 0:
                 found["must_revalidate"] = True
     return found

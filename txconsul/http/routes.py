@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest
 from txconsul.http.answers import json_value, meta_head
-from txconsul.http.parameters import Target, with_cache_control
+from txconsul.http.parameters import Target, cache_control, with_cache_control
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
@@ -34,6 +34,7 @@ __all__ = [
     "Route",
     "Tenancy",
     "asks",
+    "check_cache_control",
     "datacenter",
     "done",
     "reads",
@@ -125,6 +126,16 @@ def done(api: API, answer: Any, call: Call, render: Render) -> Response | Deferr
     return render(api, call, answer)
 
 
+def check_cache_control(request: Request) -> None:
+    """
+    Refuse a malformed Cache-Control header where a well-formed one has no effect.
+
+    @raise BadRequest: an age is no number.
+    """
+    if control := request.header(b"cache-control"):
+        cache_control(control.decode("latin-1"))
+
+
 def render_value(api: API, call: Call, answer: Any) -> Response:
     """The plain way: a value as JSON, with what is known of it."""
     if type(answer) is Answer:
@@ -138,13 +149,18 @@ def reads(
     render: Render = render_value,
     tenancy: Tenancy = BOTH,
     meta_on_error: bool = False,
+    heeds_cache: bool = True,
 ) -> Action:
-    """A GET that asks one endpoint with a record made from the target."""
+    """
+    A GET that asks one endpoint with a record made from the target.
+
+    @param heeds_cache: whether a Cache-Control header means anything.
+    """
 
     def serve(api: API, call: Call, request: Request) -> Response | Deferred[Response]:
         record = call.prepared
         control = request.header(b"cache-control")
-        if control:
+        if control and heeds_cache:
             heeded = with_cache_control(record.options, control.decode("latin-1"))
             record = msgspec.structs.replace(record, options=heeded)
         return done(api, api.door.call(method, record, api.context(call, request)), call, render)

@@ -45,7 +45,7 @@ def _members(api: API, target: Target, rest: bytes) -> MembersRequest:
 
 
 def _tells(method: str, prepare: Prepare = _nothing, tenancy: Tenancy = IGNORED) -> dict[str, Action]:
-    return {"GET": reads(method, prepare, tenancy=tenancy)}
+    return {"GET": reads(method, prepare, tenancy=tenancy, heeds_cache=False)}
 
 
 def _metrics(api: API, call: Call, request: Request) -> Response | Deferred[Response]:

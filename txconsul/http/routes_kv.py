@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
 
 from twisted.internet.defer import Deferred
 
@@ -16,7 +17,7 @@ from txconsul.errors import BadRequest, InvalidRequest, TooLarge
 from txconsul.http import lists
 from txconsul.http.answers import empty, json_pieces, json_value, meta_head, value
 from txconsul.http.parameters import Target, parse_uint, read_options
-from txconsul.http.routes import BOTH, Action, Call, Route, datacenter, done
+from txconsul.http.routes import BOTH, Action, Call, Route, check_cache_control, datacenter, done
 from txconsul.records.kv import DirEntry, KeyListRequest, KeyRequest, KVSRequest
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def _prepare_read(api: API, target: Target, key: bytes) -> _Read:
 
 
 def _get(api: API, call: Call, request: Request) -> Response | Deferred[Response]:
+    check_cache_control(request)
     asked: _Read = call.prepared
     answer = api.door.call(asked.method, asked.record, api.context(call, request))
     return done(api, answer, call, _RENDER[asked.method])
@@ -104,7 +106,8 @@ _RENDER = {"KVS.Get": _render_entry, "KVS.List": _render_entries, "KVS.ListKeys"
 def _conflict(target: Target, *names: str) -> None:
     """@raise BadRequest: two of these parameters were given."""
     if sum(target.has(name) for name in names) > 1:
-        shown = "&".join(f"{name}={one}" for name, values in sorted(target.query.items()) for one in values)
+        pairs = [(name, one) for name, values in sorted(target.query.items()) for one in values]
+        shown = urlencode(pairs, encoding="utf-8", errors="surrogateescape")
         raise BadRequest(f"Conflicting flags: {shown}\n")
 
 
@@ -135,6 +138,7 @@ def _prepare_put(api: API, target: Target, key: bytes) -> KVSRequest:
 
 
 def _put(api: API, call: Call, request: Request) -> Response | Deferred[Response]:
+    check_cache_control(request)
     change: KVSRequest = call.prepared
     blank = change.dir_ent
     entry = DirEntry(
@@ -169,6 +173,7 @@ def _prepare_delete(api: API, target: Target, key: bytes) -> KVSRequest:
 
 
 def _delete(api: API, call: Call, request: Request) -> Response | Deferred[Response]:
+    check_cache_control(request)
     return done(api, api.door.call("KVS.Apply", call.prepared, api.context(call, request)), call, _render_applied)
 
 

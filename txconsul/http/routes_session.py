@@ -16,7 +16,7 @@ from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest, NotFound
 from txconsul.http.answers import json_value
 from txconsul.http.parameters import Target, read_options
-from txconsul.http.routes import Call, Route, asks, datacenter, reads, text
+from txconsul.http.routes import Call, Route, asks, check_cache_control, datacenter, reads, text
 from txconsul.records.health import SERF_HEALTH
 from txconsul.records.queries import NodeSpecificRequest
 from txconsul.records.session import Session, SessionRequest, SessionSpecificRequest
@@ -130,6 +130,12 @@ def _specific(api: API, target: Target, rest: bytes) -> SessionSpecificRequest:
     return SessionSpecificRequest(datacenter=datacenter(api, target), session_id=_session_id(rest), options=options)
 
 
+def _renew(api: API, call: Call, request: Request) -> SessionSpecificRequest:
+    check_cache_control(request)
+    record: SessionSpecificRequest = call.prepared
+    return record
+
+
 def _list(api: API, target: Target, rest: bytes) -> SessionSpecificRequest:
     options = read_options(target, api.settings.read_defaults)
     return SessionSpecificRequest(datacenter=datacenter(api, target), options=options)
@@ -161,7 +167,7 @@ ROUTES = [
     Route(b"/v1/session/destroy/", {"PUT": asks("Session.Apply", _destroy, _render_true)}),
     Route(
         b"/v1/session/renew/",
-        {"PUT": asks("Session.Renew", lambda api, call, request: call.prepared, _render_renewed, _specific)},
+        {"PUT": asks("Session.Renew", _renew, _render_renewed, _specific)},
     ),
     Route(b"/v1/session/info/", {"GET": reads("Session.Get", _specific, meta_on_error=True)}),
     Route(b"/v1/session/node/", {"GET": reads("Session.NodeSessions", _of_node, meta_on_error=True)}),

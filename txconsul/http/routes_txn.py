@@ -19,7 +19,7 @@ from txconsul.errors import BadRequest, TooLarge
 from txconsul.http.answers import json_value
 from txconsul.http.parameters import read_options
 from txconsul.http.response import Response
-from txconsul.http.routes import IGNORED, Action, Call, Route, datacenter, done
+from txconsul.http.routes import IGNORED, Action, Call, Route, check_cache_control, datacenter, done
 from txconsul.http.txn_input import OpInput
 from txconsul.records.txn import TxnOp, TxnReadRequest, TxnRequest, TxnResponse
 
@@ -79,6 +79,7 @@ def _txn(api: API, call: Call, request: Request) -> Response | Deferred[Response
         answer = api.door.call("Txn.Apply", TxnRequest(datacenter=where, ops=ops), context)
         return done(api, answer, call, _render_applied)
     options = read_options(call.target, api.settings.read_defaults)
+    check_cache_control(request)
     # Transactions never block, whatever the index.
     record = TxnReadRequest(datacenter=where, ops=ops, options=msgspec.structs.replace(options, min_query_index=0))
     return done(api, api.door.call("Txn.Read", record, context), call, _render_read)

@@ -20,7 +20,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from txconsul.errors import TxconsulError
 
-__all__ = ["CIPHER_SUITES", "TLS_VERSIONS", "TLSUnusable", "server_options", "wrap"]
+__all__ = ["CIPHER_SUITES", "TLS_VERSIONS", "TLSUnusable", "authorities", "server_options", "wrap"]
 
 #: Consul's C{tls_min_version}, and the names of before 1.12.
 TLS_VERSIONS = {
@@ -90,8 +90,8 @@ def server_options(
     if cipher_suites:
         options["acceptableCiphers"] = _ciphers(cipher_suites)
     if verify_incoming:
-        authorities = [TwistedCertificate(one) for one in _authorities(ca_file, ca_path)]  # type: ignore[no-untyped-call]
-        options["trustRoot"] = trustRootFromCertificates(authorities)  # type: ignore[no-untyped-call]
+        trusted = [TwistedCertificate(one) for one in authorities(ca_file, ca_path)]  # type: ignore[no-untyped-call]
+        options["trustRoot"] = trustRootFromCertificates(trusted)  # type: ignore[no-untyped-call]
     built = CertificateOptions(**options)
     try:
         built.getContext()
@@ -151,7 +151,12 @@ def _private_key(path: str) -> crypto.PKey:
         raise TLSUnusable(f"key_file {path}: no usable PEM private key in it: {_why(error)}") from error
 
 
-def _authorities(ca_file: str, ca_path: str) -> list[crypto.X509]:
+def authorities(ca_file: str, ca_path: str) -> list[crypto.X509]:
+    """
+    The certificates of a file and of all files in a directory.
+
+    @raise TLSUnusable: a file is missing, unreadable or not what it should be, or there is none.
+    """
     found = _certificates("ca_file", ca_file) if ca_file else []
     if ca_path:
         try:

@@ -316,7 +316,7 @@ class Leadership:
         if reply.success:
             if expected or reply.match_index:
                 self._matched(progress, min(reply.match_index, self._log.last))
-        elif progress.mode is not Mode.SNAPSHOT and self._is_news(progress, reply):
+        elif progress.mode is not Mode.SNAPSHOT and self._is_news(progress, reply, expected):
             self._back_off(progress, reply, now)
 
     def _matched(self, progress: Progress, index: int) -> None:
@@ -334,11 +334,16 @@ class Leadership:
         progress.next = next
         progress.pause_until = float("-inf")
 
-    def _is_news(self, progress: Progress, reply: AppendEntriesReply) -> bool:
-        """Whether a refusal is of the request that is out now, not of one that was answered otherwise since."""
+    def _is_news(self, progress: Progress, reply: AppendEntriesReply, expected: bool) -> bool:
+        """
+        Whether a refusal is of a request that is out now, not of one that was answered otherwise since. Of a pipeline
+        each request is refused for itself; only the first refusal counts, or each would bring about a pipeline more.
+
+        @param expected: whether the request was still waited for.
+        """
         if progress.mode is Mode.PROBE:
             return reply.prev_log_entry == progress.next - 1
-        return reply.prev_log_entry > progress.match
+        return expected and reply.prev_log_entry > progress.match
 
     def _back_off(self, progress: Progress, reply: AppendEntriesReply, now: float) -> None:
         """

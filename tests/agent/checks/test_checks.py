@@ -97,6 +97,7 @@ class RepeatedTests(SynchronousTestCase):
         self.clock.advance(10)
         self.clock.advance(100)
         self.assertEqual(self.check.runs, 1)
+        self.check.answer = CheckResult(status=PASSING, output="fast")
         waiting.callback(CheckResult(status=WARNING, output="slow"))
         self.clock.advance(9.9)
         self.assertEqual((self.check.runs, self.told), (1, [(WARNING, "slow")]))
@@ -188,6 +189,14 @@ class HTTPTests(SynchronousTestCase):
             if ends:
                 self.network.protocols[-1].connectionLost()
             self.assertTrue(self.successResultOf(found).output.endswith("Output: 345"))
+
+    def test_interim(self) -> None:
+        """A remark before the answer is not the answer."""
+        found = self.check().run()
+        self.answer(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.assertNoResult(found)
+        self.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        self.assertTrue(self.successResultOf(found).output.endswith("200 OK Output: ok"))
 
     def test_redirects(self) -> None:
         """Followed on the same host, so many times; never to another one, and not at all if told so."""

@@ -121,15 +121,22 @@ class _Client(Protocol):
             self._measured = True
 
     def on_headers_complete(self) -> None:
-        self._headed = True
-        if self._head_only:
+        self._headed = not self._is_interim()
+        if self._headed and self._head_only:
             self._finish(keep=False)
 
     def on_body(self, data: bytes) -> None:
         self._body = (self._body + data)[-self._kept :]
 
     def on_message_complete(self) -> None:
+        if self._is_interim():
+            self._reason = self._body = b""
+            return
         self._finish(keep=self._parser.should_keep_alive())
+
+    def _is_interim(self) -> bool:
+        """Whether this is no answer yet, but a remark before it (RFC 9110, section 15.2)."""
+        return 100 <= self._parser.get_status_code() < 200
 
     def _finish(self, keep: bool) -> None:
         waiting, self._waiting = self._waiting, None

@@ -10,8 +10,9 @@ import base64
 import re
 
 from txconsul.agent.configuration.errors import ConfigurationError
-from txconsul.agent.configuration.model import Configuration
+from txconsul.agent.configuration.model import Configuration, TLSProtocol
 from txconsul.agent.configuration.values import Values
+from txconsul.net.tls import TLSUnusable, authorities, server_options
 
 __all__ = ["validate_for_start"]
 
@@ -61,7 +62,40 @@ def validate_for_start(configuration: Configuration) -> None:
     mode = configuration.unix_sockets.mode
     if mode and not re.fullmatch("[0-7]{1,4}", mode):
         raise _at_start(configuration, f"invalid specified mode: {mode}", "unix_sockets.mode")
+    if configuration.server:  # a client may get certificates and authorities from its servers
+        for name in ("internal_rpc", "https", "grpc"):
+            _tls(configuration, getattr(configuration.tls, name), f"tls.{name}")
 
 
-def _at_start(configuration: Configuration, message: str, key: str) -> ConfigurationError:
-    return Values({}, dict(configuration.origins)).refusal(message, key)
+def _tls(configuration: Configuration, protocol: TLSProtocol, section: str) -> None:
+    has_authority = bool(protocol.ca_file or protocol.ca_path)
+    has_pair = bool(protocol.cert_file and protocol.key_file)
+    if not has_authority:
+        for flag, word in (("verify_incoming", "VerifyIncoming"), ("verify_outgoing", "VerifyOutgoing")):
+            if getattr(protocol, flag):
+                raise _at_start(
+                    configuration, f"{word} set but no CA certificates were provided", *_both(section, flag)
+                )
+    if protocol.verify_incoming and not has_pair:
+        raise _at_start(
+            configuration,
+            "VerifyIncoming requires either a Cert and Key pair in the configuration file, or auto_encrypt/auto_config"
+            " be enabled",
+            *_both(section, "verify_incoming"),
+        )
+    try:
+        if has_authority:
+            authorities(protocol.ca_file, protocol.ca_path)
+        if has_pair:
+            server_options(cert_file=protocol.cert_file, key_file=protocol.key_file)
+    except TLSUnusable as error:
+        raise _at_start(configuration, f"{section}: {error}", *_both(section, "cert_file")) from None
+
+
+def _both(section: str, name: str) -> tuple[str, str]:
+    """The key of a section, and the one that stands for all sections."""
+    return f"{section}.{name}", f"tls.defaults.{name}"
+
+
+def _at_start(configuration: Configuration, message: str, *keys: str) -> ConfigurationError:
+    return Values({}, dict(configuration.origins)).refusal(message, *keys)

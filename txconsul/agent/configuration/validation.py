@@ -51,6 +51,7 @@ def validate(configuration: Configuration, values: Values, surroundings: Surroun
         rule(configuration, values)
     _addresses_differ(configuration, values)
     values.raise_errors()
+    _grpc(configuration, values)
     _definitions(configuration, values)
     _connect(configuration, values)
     _warnings(configuration, values)
@@ -132,7 +133,7 @@ _UNESCAPED = frozenset("?#%")
 
 def _is_json_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        return isinstance(json.loads(text), (dict, type(None)))  # null is an object that is not there
     except (ValueError, RecursionError):
         return False
 
@@ -152,6 +153,9 @@ def _data_dir(configuration: Configuration, values: Values) -> None:
         raise values.refusal(f"data_dir {quoted(path)} is no path", "data_dir")
     if os.path.lexists(path) and not os.path.isdir(path):
         raise values.refusal(f"data_dir {quoted(path)} is not a directory", "data_dir")
+    ancient = os.path.join(path, "mdb")  # the data of Consul 0.5, which nothing reads any more
+    if configuration.server and os.path.lexists(ancient):
+        raise values.refusal(f"CRITICAL: Deprecated data folder found at {quoted(ancient)}!", "data_dir", "server")
 
 
 def _node_name(configuration: Configuration, values: Values) -> None:
@@ -317,6 +321,17 @@ def _definitions(configuration: Configuration, values: Values) -> None:
             if problem:
                 name = definition.get("name", "")  # type: ignore[attr-defined]
                 raise values.refusal(f"{word} {quoted(name)}: {problem}", key)
+
+
+def _grpc(configuration: Configuration, values: Values) -> None:
+    tls = configuration.tls.grpc
+    automatic = tls.use_auto_cert and (values.flag("auto_encrypt.tls") or values.flag("auto_config.enabled"))
+    if (tls.cert_file or automatic) and configuration.ports.grpc > 0 and values.get("ports.grpc_tls") is None:
+        raise values.refusal(
+            "the `ports.grpc` listener no longer supports TLS. Use `ports.grpc_tls` instead. This message is appearing"
+            " because GRPC is configured to use TLS, but `ports.grpc_tls` is not defined",
+            "ports.grpc",
+        )
 
 
 def _connect(configuration: Configuration, values: Values) -> None:
