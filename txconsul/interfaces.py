@@ -50,6 +50,20 @@ class INetwork(Interface):
         @return: a Deferred firing with the protocol once it is connected.
         """
 
+    def datagrams(description, receiver):
+        """
+        Send and receive datagrams.
+
+        @param description: C{udp:PORT:interface=ADDRESS}; port 0 is any that is free. What is sent comes from there.
+        @param receiver: a L{twisted.internet.protocol.DatagramProtocol}. It is told C{datagramReceived(data, (host,
+            port))}; its C{transport} has C{write(data, (host, port))}, which may lose what it is given, and
+            C{connect(host, port)} for who deals with one other side only: then C{write(data, None)} serves, and the
+            receiver is told C{connectionRefused()} if nobody is there, or C{stopProtocol()} where the reactor ends it
+            for that.
+        @return: a Deferred firing with an L{IListeningPort}, or failing with
+            L{twisted.internet.error.CannotListenError}.
+        """
+
 
 class ILogStore(Interface):
     """

@@ -24,8 +24,8 @@ class TwistTests(ProcessTestCase):
         return self.run_program(*TWIST, "--log-format=text", "txconsul", *arguments)
 
     def listening(self) -> str:
-        """The flag that lets it listen on the test's Unix socket instead of port 8500."""
-        return f'-hcl=addresses {{ http = "unix://{self.socket_path}" }}'
+        """The flag that lets it listen on the test's Unix socket, and on no port."""
+        return f'-hcl=addresses {{ http = "unix://{self.socket_path}" }} ports {{ dns = -1 }}'
 
     def test_firstCommand(self) -> None:
         """A server elects itself, keeps its data in ./txconsul-data, and has it after a SIGKILL."""

@@ -25,6 +25,7 @@ from txconsul import CONSUL_VERSION, __version__
 from txconsul.agent.antientropy import AntiEntropy
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, UnixSockets
+from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts
 from txconsul.agent.local import LocalState
 from txconsul.agent.persistence import DefinitionFiles
@@ -36,6 +37,7 @@ from txconsul.agent.stores import Stores
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
 from txconsul.consensus import SnapshotPolicy
+from txconsul.dns.server import DNSServer
 from txconsul.errors import TxconsulError
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies
@@ -102,6 +104,7 @@ class Agent(MultiService):
         self._reread = reread
         self._ports: list[Any] = []
         self._factories: list[HTTPFactory] = []
+        self._dns: DNSServer | None = None
         self._pid_file = PidFile(configuration.pid_file)
         self.server = self._make_server()
         self.server.setServiceParent(self)
@@ -302,6 +305,12 @@ class Agent(MultiService):
             secure = wrap(self._tls_options(), factory, self._clock)
             for address in it.https_addresses:
                 await self._listen_at("HTTPS", address, secure)
+        if it.dns_addresses:
+            self._dns = dns_server(it, self.server.door, self._network)
+            for address in it.dns_addresses:
+                self._ports.append(await self._network.datagrams(address.datagrams(), self._dns.datagrams()))
+                self._log.info("Listening for DNS on {address} (UDP)", address=str(address))
+                await self._listen_at("DNS", address, self._dns.streams)
 
     def _tls_options(self) -> Any:
         it = self._configuration.tls.https
@@ -331,6 +340,8 @@ class Agent(MultiService):
     async def _stop(self) -> None:
         for port in self._ports:
             await port.stopListening()
+        if self._dns is not None:
+            self._dns.stop()
         self.server.door.close()
         self.local.wake_watchers()
         for factory in self._factories:
