@@ -11,6 +11,7 @@ from zope.interface import Attribute, Interface
 
 __all__ = [
     "ICaller",
+    "ICheck",
     "ILogStore",
     "INetwork",
     "IRaftTransport",
@@ -265,6 +266,21 @@ class IStateMachine(Interface):
             The new state is swapped in as a whole with the last step. Not finishing it leaves the old state.
         @raise Corrupt: (from a step) the stream is damaged; the old state stands.
         """
+
+
+class ICheck(Interface):
+    """One kind of check: what is done, once, to find out how something is."""
+
+    def run():
+        """
+        Look now. It is called again only after the answer came, and must give one by itself in the end.
+
+        @return: a Deferred of a L{txconsul.records.health.CheckResult}; cancelling it breaks off. A failure counts as
+            critical, with its message as output.
+        """
+
+    def stop():
+        """Nothing will be asked any more: give connections back."""
 
 
 class ICaller(Interface):

@@ -16,6 +16,8 @@ __all__ = ["EFFECTIVE", "MOVED", "NOT_FOR_USERS", "lists", "set_without_effect",
 #: Keys and, with a dot at the end, whole blocks that do what the reference says.
 EFFECTIVE = frozenset(
     """
+    check checks service services check_output_max_size check_update_interval discard_check_output
+    ports.sidecar_min_port ports.sidecar_max_port
     addresses.dns addresses.http addresses.https advertise_addr advertise_addr_ipv4 advertise_addr_ipv6
     advertise_addr_wan advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect
     client_addr data_dir alt_domain datacenter default_query_time disable_http_unprintable_char_filter
