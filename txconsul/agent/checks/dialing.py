@@ -87,6 +87,7 @@ def dial(network: INetwork, target: Target, factory: Any, timeout: float) -> Def
     @param timeout: seconds.
     @return: fires with the protocol; fails with L{CannotDial}.
     """
+    factory.noisy = False  # two lines of log a connection tell nobody anything
     host = target.host.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
     if target.tls:
         name = target.server_name or target.host
