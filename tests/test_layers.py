@@ -26,12 +26,14 @@ LAYERS = {
     "txconsul.state": 1,
     "txconsul.http.parser": 1,
     "txconsul.http.request": 1,
+    "txconsul.dns.message": 1,
     "txconsul.net": 2,
     "txconsul.storage": 2,
     "txconsul.driver": 3,
     "txconsul.consensus": 3,
     "txconsul.endpoints": 4,
     "txconsul.http": 5,
+    "txconsul.dns": 5,
     "txconsul.agent": 6,
     "txconsul.leader": 6,
     "txconsul.simulation": 6,
@@ -54,6 +56,7 @@ MAY = {
 BEYOND = {
     "txconsul.endpoints": {"txconsul.state"},
     "txconsul.http": {"txconsul.http.parser", "txconsul.http.request"},
+    "txconsul.dns": {"txconsul.dns.message"},
 }
 
 #: Nothing that could do I/O, tell the time or draw lots.

@@ -11,6 +11,7 @@ from zope.interface import Attribute, Interface
 
 __all__ = [
     "ICaller",
+    "ICheck",
     "ILogStore",
     "INetwork",
     "IRaftTransport",
@@ -47,6 +48,20 @@ class INetwork(Interface):
         Open one connection.
 
         @return: a Deferred firing with the protocol once it is connected.
+        """
+
+    def datagrams(description, receiver):
+        """
+        Send and receive datagrams.
+
+        @param description: C{udp:PORT:interface=ADDRESS}; port 0 is any that is free. What is sent comes from there.
+        @param receiver: a L{twisted.internet.protocol.DatagramProtocol}. It is told C{datagramReceived(data, (host,
+            port))}; its C{transport} has C{write(data, (host, port))}, which may lose what it is given, and
+            C{connect(host, port)} for who deals with one other side only: then C{write(data, None)} serves, and the
+            receiver is told C{connectionRefused()} if nobody is there, or C{stopProtocol()} where the reactor ends it
+            for that.
+        @return: a Deferred firing with an L{IListeningPort}, or failing with
+            L{twisted.internet.error.CannotListenError}.
         """
 
 
@@ -251,6 +266,21 @@ class IStateMachine(Interface):
             The new state is swapped in as a whole with the last step. Not finishing it leaves the old state.
         @raise Corrupt: (from a step) the stream is damaged; the old state stands.
         """
+
+
+class ICheck(Interface):
+    """One kind of check: what is done, once, to find out how something is."""
+
+    def run():
+        """
+        Look now. It is called again only after the answer came, and must give one by itself in the end.
+
+        @return: a Deferred of a L{txconsul.records.health.CheckResult}; cancelling it breaks off. A failure counts as
+            critical, with its message as output.
+        """
+
+    def stop():
+        """Nothing will be asked any more: give connections back."""
 
 
 class ICaller(Interface):

@@ -31,6 +31,7 @@ class Options(dict[str, Any]):
     The agent's flags, as C{twist} wants options: it knows nothing of one dash, so this is no L{usage.Options}.
 
     @ivar configuration: what they ask for, once they are parsed.
+    @ivar reread: reads the files again, for a reload.
     """
 
     #: What C{twist} asks of every plugin's options.
@@ -48,7 +49,8 @@ class Options(dict[str, Any]):
         """
         try:
             flags = agent_flags(list(options or ()))
-            configuration = configured(_with_data_dir(flags))
+            flags = _with_data_dir(flags)
+            configuration = configured(flags)
         except HelpWanted:
             print(self.getUsage())
             raise SystemExit(0) from None
@@ -56,6 +58,7 @@ class Options(dict[str, Any]):
             self._refused = True
             raise UsageError(str(error)) from None
         self.configuration = _leading_alone(configuration)
+        self.reread = lambda: _leading_alone(configured(flags))
 
     def getUsage(self, width: int | None = None) -> str:
         """The list of flags; but C{twist} shows it below an error as well, which must not scroll away."""
@@ -104,11 +107,12 @@ def makeService(options: Options) -> IService:
 
     parent = MultiService()
     try:
-        assemble(options.configuration, reactor, stop).setServiceParent(parent)
+        agent = assemble(options.configuration, reactor, stop, options.reread)
+        agent.setServiceParent(parent)
     except (TxconsulError, OSError) as error:
         raise SystemExit(f"txconsul: {error}") from None
     # twist's own handlers would end the process by the signal itself, and a hang-up would kill it.
-    reactor.callWhenRunning(heed_signals, reactor)  # type: ignore[attr-defined]
+    reactor.callWhenRunning(heed_signals, reactor, agent.hang_up)  # type: ignore[attr-defined]
     return parent
 
 

@@ -239,7 +239,7 @@ class SignalTests(SynchronousTestCase):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         reactor = Reactor()
-        heed_signals(reactor)
+        heed_signals(reactor, lambda: None)
         os.kill(os.getpid(), signal.SIGHUP)
         self.assertEqual(reactor.stops, 0)
         os.kill(os.getpid(), signal.SIGTERM)

@@ -72,3 +72,15 @@ class InfoTests(SynchronousTestCase):
         ):
             outcome = invoke("info", agent=FakeAgent({"GET /v1/agent/self": answer(body, status)}))
             self.assertEqual((outcome.status, outcome.err), (1, text))
+
+
+class ReloadTests(SynchronousTestCase):
+    """txconsul reload."""
+
+    def test_asked(self) -> None:
+        """The agent is asked, and what it refuses is shown."""
+        outcome = invoke("reload", agent=FakeAgent({"PUT /v1/agent/reload": answer("")}))
+        self.assertEqual((outcome.status, outcome.out), (0, b"Configuration reload triggered\n"))
+        outcome = invoke("reload", agent=FakeAgent({"PUT /v1/agent/reload": answer("no such file", 500)}))
+        expected = "Error reloading: Unexpected response code: 500 (no such file)\n"
+        self.assertEqual((outcome.status, outcome.err), (1, expected))

@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -48,6 +48,42 @@ class Collector(Protocol):
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         self.ended.callback(self.data)
+
+
+class Datagrams(DatagramProtocol):
+    """Gives what comes, one after the other."""
+
+    noisy = False
+    transport: Any
+
+    def __init__(self) -> None:
+        self._waiting: Deferred[Any] | None = None
+        self.refused: Deferred[None] = Deferred()
+
+    def next(self) -> Deferred[Any]:
+        """What comes next: bytes and address."""
+        self._waiting = Deferred()
+        return self._waiting
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        if self._waiting is not None:
+            self._waiting.callback((datagram, addr))
+
+    def connectionRefused(self) -> None:
+        if not self.refused.called:
+            self.refused.callback(None)
+
+    stopProtocol = connectionRefused
+
+
+class EchoDatagrams(DatagramProtocol):
+    """Sends back what comes."""
+
+    noisy = False
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        assert self.transport is not None
+        self.transport.write(datagram, addr)
 
 
 class NetworkContract:
@@ -97,6 +133,53 @@ class NetworkContract:
         self.assertEqual(data, b"bye")
         yield port.stopListening()
         self.assertFalse(os.path.exists(path))
+
+    @inlineCallbacks
+    def test_datagrams(self: Any) -> Any:
+        """Datagrams come and go, with the address of the other side; the largest is read whole."""
+        network = self.make_network()
+        echo, asker = EchoDatagrams(), Datagrams()
+        port = yield network.datagrams("udp:0:interface=127.0.0.1", echo)
+        self.addCleanup(port.stopListening)
+        verifyObject(IListeningPort, port)
+        where = ("127.0.0.1", port.getHost().port)
+        own = yield network.datagrams("udp:0:interface=127.0.0.1", asker)
+        self.addCleanup(own.stopListening)
+        for data in (b"a", b"b" * 65000):
+            asker.transport.write(data, where)
+            got = yield asker.next()
+            self.assertEqual(got, (data, where))
+        asker.transport.write(b"c", ("127.0.0.1", own.getHost().port))
+        got = yield asker.next()
+        self.assertEqual(got[1][1], own.getHost().port)
+
+    @inlineCallbacks
+    def test_datagramsRefused(self: Any) -> Any:
+        """Who is connected to a place where nobody is, is told; another place goes on."""
+        network = self.make_network()
+        gone = yield network.datagrams("udp:0:interface=127.0.0.1", Datagrams())
+        nowhere = gone.getHost().port
+        yield gone.stopListening()
+        asker = Datagrams()
+        port = yield network.datagrams("udp:0:interface=127.0.0.1", asker)
+        self.addCleanup(port.stopListening)
+        asker.transport.write(b"a", ("127.0.0.1", nowhere))
+        yield self.turn()
+        self.assertFalse(asker.refused.called)
+        asker.transport.connect("127.0.0.1", nowhere)
+        asker.transport.write(b"a", None)
+        yield asker.refused
+
+    @inlineCallbacks
+    def test_datagramsTaken(self: Any) -> Any:
+        """A port that another place has is refused, and so is what is no description of one."""
+        network = self.make_network()
+        port = yield network.datagrams("udp:0:interface=127.0.0.1", Datagrams())
+        self.addCleanup(port.stopListening)
+        taken = f"udp:{port.getHost().port}:interface=127.0.0.1"
+        yield self.assertFailure(network.datagrams(taken, Datagrams()), CannotListenError)
+        for wrong in ("tcp:1", "udp", "udp:x"):
+            yield self.assertFailure(network.datagrams(wrong, Datagrams()), ValueError)
 
     @inlineCallbacks
     def test_taken(self: Any) -> Any:

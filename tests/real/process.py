@@ -192,7 +192,7 @@ class ProcessTestCase(SynchronousTestCase):
 
     def configuration(self, **more: Any) -> str:
         """
-        Write the configuration of a lone server on a Unix socket.
+        Write the configuration of a lone server on a Unix socket, without DNS, which would need a port.
 
         @param more: keys that are added or replaced.
         @return: the file's path.
@@ -205,6 +205,7 @@ class ProcessTestCase(SynchronousTestCase):
             "bind_addr": "127.0.0.1",
             "addresses": {"http": f"unix://{self.socket_path}"},
             **more,
+            "ports": {"dns": -1, **more.get("ports", {})},
         }
         path = self.directory / "agent.json"
         path.write_text(json.dumps(it))

@@ -102,10 +102,10 @@ class SignalTests(ProcessTestCase):
         self.assertNotIn("Traceback", process.output)
 
     def test_hangUp(self) -> None:
-        """SIGHUP is told of in the log, and nothing else happens."""
+        """SIGHUP has the configuration read again, and nothing else happens."""
         process = self.started()
         process.signal(signal.SIGHUP)
-        process.wait_for("hang-up was ignored")
+        process.wait_for("The configuration was read again")
         self.put("a", b"1")
         self.stopped(process)
 

@@ -24,8 +24,8 @@ class TwistTests(ProcessTestCase):
         return self.run_program(*TWIST, "--log-format=text", "txconsul", *arguments)
 
     def listening(self) -> str:
-        """The flag that lets it listen on the test's Unix socket instead of port 8500."""
-        return f'-hcl=addresses {{ http = "unix://{self.socket_path}" }}'
+        """The flag that lets it listen on the test's Unix socket, and on no port."""
+        return f'-hcl=addresses {{ http = "unix://{self.socket_path}" }} ports {{ dns = -1 }}'
 
     def test_firstCommand(self) -> None:
         """A server elects itself, keeps its data in ./txconsul-data, and has it after a SIGKILL."""
@@ -43,12 +43,12 @@ class TwistTests(ProcessTestCase):
         self.assertEqual(len(self.ask("GET", "/v1/kv/?keys").json()), 3)
 
     def test_cleanStop(self) -> None:
-        """A termination signal or an interrupt stops it with status 0, a hang-up does nothing."""
+        """A termination signal or an interrupt stops it with status 0, a hang-up does not stop it."""
         for stop in (signal.SIGTERM, signal.SIGINT):
             process = self.twist("--server", self.listening())
             process.wait_for(ESTABLISHED)
             process.signal(signal.SIGHUP)
-            process.wait_for("hang-up was ignored")
+            process.wait_for("The configuration was read again")
             process.signal(stop)
             self.assertEqual(process.wait(), 0, process.output)
             self.assertIn("Stopped", process.output)

@@ -15,21 +15,30 @@ from ipaddress import ip_network
 from random import Random, SystemRandom
 from typing import Any
 
+import msgspec
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txconsul import CONSUL_VERSION, __version__
+from txconsul.agent.antientropy import AntiEntropy
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, UnixSockets
+from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts
+from txconsul.agent.local import LocalState
+from txconsul.agent.persistence import DefinitionFiles
 from txconsul.agent.process import PidFile, calm_collector, notify, raise_file_limit
+from txconsul.agent.registrations import Registrations
+from txconsul.agent.running_checks import Limits, RunningChecks
 from txconsul.agent.server import NobodyElse, Server, ServerSettings
 from txconsul.agent.stores import Stores
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
 from txconsul.consensus import SnapshotPolicy
+from txconsul.dns.server import DNSServer
+from txconsul.errors import TxconsulError
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies
 from txconsul.http.parameters import ReadDefaults
@@ -40,6 +49,7 @@ from txconsul.interfaces import INetwork
 from txconsul.leader.reconcile import own_registration
 from txconsul.net.tls import server_options, wrap
 from txconsul.raft.timing import Timing
+from txconsul.records.catalog import RegisterRequest
 
 __all__ = ["Agent"]
 
@@ -68,15 +78,22 @@ class Agent(MultiService):
     One agent.
 
     @ivar server: the server part.
+    @ivar local: the services and checks that it runs itself.
     """
 
     _log = Logger("txconsul.agent")
 
     def __init__(
-        self, configuration: Configuration, stores: Stores, network: INetwork, failed: Callable[[Failure], object]
+        self,
+        configuration: Configuration,
+        stores: Stores,
+        network: INetwork,
+        failed: Callable[[Failure], object],
+        reread: Callable[[], Configuration] | None = None,
     ) -> None:
         """
         @param failed: told once if the agent cannot go on; it is to stop the process.
+        @param reread: reads the configuration again, for a reload.
         """
         super().__init__()
         self._configuration = configuration
@@ -84,11 +101,21 @@ class Agent(MultiService):
         self._network = network
         self._clock = network.clock
         self._failed = failed
+        self._reread = reread
         self._ports: list[Any] = []
         self._factories: list[HTTPFactory] = []
+        self._dns: DNSServer | None = None
         self._pid_file = PidFile(configuration.pid_file)
         self.server = self._make_server()
         self.server.setServiceParent(self)
+        self._rng = Random(SystemRandom().getrandbits(64))
+        self.local = LocalState(configuration.check_update_interval, configuration.discard_check_output, self._rng)
+        self._running_checks = self._make_running_checks()
+        self._registrations = self._make_registrations()
+        self._registrations.setServiceParent(self)
+        self.server.site.local = self._registrations
+        self.server.site.reload = self.reload
+        self._anti_entropy = self._make_anti_entropy()
 
     # ---- putting together ----
 
@@ -110,17 +137,7 @@ class Agent(MultiService):
                 datacenter=it.datacenter,
                 address=str(it.rpc_advertise),
                 bootstrap=it.bootstrap or it.bootstrap_expect == 1,
-                registration=own_registration(
-                    datacenter=it.datacenter,
-                    node=it.node_name,
-                    node_id=self._stores.node_id,
-                    address=it.advertise_address,
-                    port=it.ports.server,
-                    grpc_port=it.ports.grpc,
-                    version=CONSUL_VERSION,
-                    tagged_addresses=dict(it.tagged_addresses),
-                    node_meta=dict(it.node_meta),
-                ),
+                registration=self._own_registration(),
                 timing=Timing.multiplied(it.performance.raft_multiplier),
                 policy=SnapshotPolicy(
                     threshold=it.raft.snapshot_threshold,
@@ -144,6 +161,65 @@ class Agent(MultiService):
             facts=facts,
             failed=self._failed,
         )
+
+    def _own_registration(self) -> RegisterRequest:
+        it = self._configuration
+        return own_registration(
+            datacenter=it.datacenter,
+            node=it.node_name,
+            node_id=self._stores.node_id,
+            address=it.advertise_address,
+            port=it.ports.server,
+            grpc_port=it.ports.grpc,
+            version=CONSUL_VERSION,
+            tagged_addresses=dict(it.tagged_addresses),
+            node_meta=dict(it.node_meta),
+        )
+
+    def _make_running_checks(self) -> RunningChecks:
+        it = self._configuration
+        return RunningChecks(
+            self.local,
+            self.server.door,
+            self._network,
+            it.datacenter,
+            self._rng,
+            Limits(
+                output_size_max=it.check_output_max_size,
+                scripts_remote=it.enable_script_checks,
+                scripts_local=it.enable_local_script_checks,
+            ),
+            lambda id, status, output: self.local.update_check(id, status, output, self._clock.seconds()),
+        )
+
+    def _make_registrations(self) -> Registrations:
+        it = self._configuration
+        return Registrations(
+            it.node_name,
+            self.local,
+            self._running_checks,
+            DefinitionFiles(it.data_dir or None),
+            self._clock,
+            time.time,
+            (it.ports.sidecar_min, it.ports.sidecar_max),
+        )
+
+    def _make_anti_entropy(self) -> AntiEntropy:
+        node = msgspec.structs.replace(self._own_registration(), service=None, check=None)
+        return AntiEntropy(
+            self.local,
+            self.server.door,
+            node,
+            self._clock,
+            self._rng,
+            lambda: len(self.server.store.catalog.nodes()[1]),
+        )
+
+    def _led(self, _: object) -> None:
+        """There is a leader, who can be told what this agent runs."""
+        notify("READY=1")
+        if self.running:
+            self._anti_entropy.setServiceParent(self)
 
     def _http_factory(self, connections_max: int) -> HTTPFactory:
         it = self._configuration
@@ -195,12 +271,32 @@ class Agent(MultiService):
             data=it.data_dir or "in memory",
         )
         super().startService()
-        self.server.ready.addCallback(lambda _: notify("READY=1"))
+        self.server.ready.addCallback(self._led)
         listening = Deferred.fromCoroutine(self._listen(max(files - FILES_RESERVED, FILES_RESERVED)))
         listening.addErrback(self._failed)
 
+    def reload(self) -> None:
+        """
+        Read the configuration again, and take up what can change while the agent runs: services and checks.
+
+        @raise TxconsulError: it cannot be used, and everything stays as it is.
+        """
+        if self._reread is None:
+            return
+        changed = self._reread()
+        self._registrations.reload(changed.services, changed.checks)
+        self._log.info("The configuration was read again")
+
+    def hang_up(self) -> None:
+        """Somebody asked by a signal for what L{reload} does, and can be told in the log only."""
+        try:
+            self.reload()
+        except TxconsulError as error:
+            self._log.error("The configuration cannot be used, and stays as it was: {error}", error=error)
+
     async def _listen(self, connections_max: int) -> None:
         it = self._configuration
+        self._registrations.load(it.services, it.checks)
         factory = self._http_factory(connections_max)
         self._factories.append(factory)
         for address in it.http_addresses:
@@ -209,6 +305,12 @@ class Agent(MultiService):
             secure = wrap(self._tls_options(), factory, self._clock)
             for address in it.https_addresses:
                 await self._listen_at("HTTPS", address, secure)
+        if it.dns_addresses:
+            self._dns = dns_server(it, self.server.door, self._network)
+            for address in it.dns_addresses:
+                self._ports.append(await self._network.datagrams(address.datagrams(), self._dns.datagrams()))
+                self._log.info("Listening for DNS on {address} (UDP)", address=str(address))
+                await self._listen_at("DNS", address, self._dns.streams)
 
     def _tls_options(self) -> Any:
         it = self._configuration.tls.https
@@ -238,7 +340,10 @@ class Agent(MultiService):
     async def _stop(self) -> None:
         for port in self._ports:
             await port.stopListening()
+        if self._dns is not None:
+            self._dns.stop()
         self.server.door.close()
+        self.local.wake_watchers()
         for factory in self._factories:
             await factory.stop(STOP_SECONDS)
         await super().stopService()
@@ -298,7 +403,12 @@ class Agent(MultiService):
     def _stats(self) -> dict[str, dict[str, str]]:
         consensus = self.server.consensus
         return {
-            "agent": {"check_monitors": "0", "check_ttls": "0", "checks": "0", "services": "0"},
+            "agent": {
+                "check_monitors": str(self._running_checks.count(ttl=False)),
+                "check_ttls": str(self._running_checks.count(ttl=True)),
+                "checks": str(len(self.local.living_checks())),
+                "services": str(len(self.local.living_services())),
+            },
             "build": {"prerelease": "", "revision": "", "version": CONSUL_VERSION, "txconsul": __version__},
             "consul": {
                 "acl": "disabled",

@@ -10,17 +10,14 @@ import resource
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from twisted.logger import Logger
 
 __all__ = ["PidFile", "calm_collector", "heed_signals", "monotonic", "notify", "raise_file_limit", "stop_once"]
 
 #: Containers made and not yet freed before the collector looks at the youngest; a few MiB at most.
 COLLECTOR_THRESHOLD = 20_000
-
-_log = Logger("txconsul.agent")
 
 
 def raise_file_limit() -> int:
@@ -86,19 +83,18 @@ def stop_once(reactor: Any) -> None:
         reactor.stop()
 
 
-def heed_signals(reactor: Any) -> None:
+def heed_signals(reactor: Any, hang_up: Callable[[], object]) -> None:
     """
     Stop on the first interrupt or termination signal, and take those that follow for the impatience that they are.
-    A hang-up, which asks Consul to read its configuration again, must at least not end the process.
+
+    @param hang_up: called after a hang-up, which asks for the configuration to be read again.
     """
 
     def stop_soon(number: int, frame: object) -> None:
         reactor.callFromThread(stop_once, reactor)
 
     def tell(number: int, frame: object) -> None:
-        reactor.callFromThread(
-            _log.warn, "A hang-up was ignored: this release does not read its configuration again while it runs"
-        )
+        reactor.callFromThread(hang_up)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop_soon)

@@ -35,11 +35,17 @@ def configured(flags: AgentFlags) -> Configuration:
     return check(load(flags, for_start=True))
 
 
-def assemble(configuration: Configuration, reactor: Any, stop: Callable[[], object]) -> Agent:
+def assemble(
+    configuration: Configuration,
+    reactor: Any,
+    stop: Callable[[], object],
+    reread: Callable[[], Configuration] | None = None,
+) -> Agent:
     """
     Put an agent together on this machine.
 
     @param stop: ends the process as failed; called at most once.
+    @param reread: reads the configuration again, for a reload; it may raise L{TxconsulError}.
     @raise TxconsulError: the data directory cannot be used.
     @raise OSError: likewise, in the system's words.
     """
@@ -55,7 +61,7 @@ def assemble(configuration: Configuration, reactor: Any, stop: Callable[[], obje
             _log.failure("The agent cannot go on", failure=reason)
         stop()
 
-    return Agent(configuration, stores, DirectNetwork(reactor), failed)
+    return Agent(configuration, stores, DirectNetwork(reactor), failed, reread)
 
 
 def default_data_dir() -> str:

@@ -76,12 +76,12 @@ def run(
         stop_once(reactor)
 
     try:
-        agent = assemble(configuration, reactor, stop_failed)
+        agent = assemble(configuration, reactor, stop_failed, lambda: configured(flags))
     except (TxconsulError, OSError) as error:
         write_line(stderr, f"==> {error}")
         return 1
     reactor.callWhenRunning(agent.startService)  # type: ignore[attr-defined]
-    reactor.callWhenRunning(heed_signals, reactor)  # type: ignore[attr-defined]
+    reactor.callWhenRunning(heed_signals, reactor, agent.hang_up)  # type: ignore[attr-defined]
     reactor.addSystemEventTrigger("before", "shutdown", agent.stopService)  # type: ignore[attr-defined]
     reactor.run()  # type: ignore[attr-defined]
     return status[0]

@@ -40,6 +40,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("kv", "get"): Command("txconsul.cli.kv_get:run", "Read a key, or list those below a prefix"),
     ("kv", "import"): Command("txconsul.cli.kv_import:run", "Store what kv export has written"),
     ("kv", "put"): Command("txconsul.cli.kv_put:run", "Write a key"),
+    ("reload",): Command("txconsul.cli.reload:run", "Have the agent read its configuration again"),
     ("snapshot",): Command("txconsul.cli.snapshot:run", "Save, restore and inspect the servers' state"),
     ("snapshot", "inspect"): Command("txconsul.cli.snapshot_inspect:run", "Show what a snapshot file holds"),
     ("snapshot", "restore"): Command("txconsul.cli.snapshot_restore:run", "Put a snapshot in the place of the state"),

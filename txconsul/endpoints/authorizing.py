@@ -39,8 +39,14 @@ class Authorizer:
     def require_service_write(self, service: str) -> None:
         """May this service be registered?"""
 
+    def require_service_read(self, service: str) -> None:
+        """May this service be seen?"""
+
     def require_agent_read(self) -> None:
         """May this agent tell of itself?"""
+
+    def require_agent_write(self) -> None:
+        """May this agent be told what to do?"""
 
     def require_operator_read(self) -> None:
         """May the cluster's internals be seen?"""

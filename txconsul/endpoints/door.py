@@ -8,6 +8,7 @@ Deferred.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -29,6 +30,7 @@ from txconsul.errors import (
 )
 from txconsul.interfaces import ICaller
 from txconsul.records.query import Context
+from txconsul.state.watches import Key
 
 __all__ = ["Door"]
 
@@ -63,6 +65,23 @@ class Door:
             raise UnknownMethod(method)
         self.asked[method] += 1
         return self._place(endpoint, request, context, None)
+
+    def watch(self, asked: Iterable[tuple[str, Any]], callback: Callable[[], object]) -> Callable[[], None]:
+        """
+        Call back, once, when an answer given here to any of some reads may have changed.
+
+        @param asked: methods and requests, as they were called.
+        @param callback: called in the turn of the change. It must not raise.
+        @return: call this to be called back no more.
+        """
+        keys: list[Key] = []
+        for method, request in asked:
+            endpoint = self._methods[method]
+            if isinstance(endpoint, Read):
+                keys.extend(endpoint.watch(request))
+        watches = self.site.store.watches
+        wait = watches.wait(keys, callback)
+        return lambda: watches.cancel(wait)
 
     def leader_changed(self) -> None:
         """Whoever waits for a leader may try again. The site's C{me} says the new truth already."""

@@ -4,9 +4,9 @@ All methods together: importing this declares every endpoint.
 
 from __future__ import annotations
 
-from txconsul.endpoints import agent, catalog, kv, metadata, session, snapshot, status, txn
+from txconsul.endpoints import agent, agent_services, catalog, kv, metadata, reverse, session, snapshot, status, txn
 from txconsul.endpoints.registry import METHODS
 
 __all__ = ["METHODS"]
 
-_DECLARED = (agent, catalog, kv, metadata, session, snapshot, status, txn)
+_DECLARED = (agent, agent_services, catalog, kv, metadata, reverse, session, snapshot, status, txn)

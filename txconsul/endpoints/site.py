@@ -15,10 +15,13 @@ from twisted.internet.interfaces import IReactorTime
 from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.registry import Answer
+from txconsul.records.agent import CheckDefinition
+from txconsul.records.health import HealthCheck
 from txconsul.records.raft import Configuration
+from txconsul.records.service import NodeService, ServiceDefinition
 from txconsul.state.store import Store
 
-__all__ = ["Facts", "Replicated", "Saved", "Site", "SnapshotDesk"]
+__all__ = ["Facts", "Local", "Replicated", "Saved", "Site", "SnapshotDesk"]
 
 
 class Replicated(Protocol):
@@ -72,6 +75,46 @@ class Facts(Protocol):
         """What was counted and measured."""
 
 
+class Local(Protocol):
+    """
+    What an agent runs; L{txconsul.agent.registrations.Registrations} is one.
+
+    @ivar node: the node's name.
+    """
+
+    node: str
+
+    def services(self) -> dict[str, NodeService]:
+        """All services, by id."""
+
+    def checks(self) -> dict[str, HealthCheck]:
+        """All checks, by id."""
+
+    def watch(self, service_id: str, woken: Callable[[], object]) -> Callable[[], None]:
+        """Be told of every change of a service. @return: ends that."""
+
+    def register_service(self, definition: ServiceDefinition, token: str, replace_checks: bool) -> None:
+        """Run a service."""
+
+    def deregister_service(self, id: str) -> None:
+        """Run a service no more."""
+
+    def register_check(self, definition: CheckDefinition, token: str) -> None:
+        """Run a check."""
+
+    def deregister_check(self, id: str) -> None:
+        """Run a check no more."""
+
+    def update_check(self, id: str, status: str, output: str) -> None:
+        """A service says how it is."""
+
+    def set_service_maintenance(self, service_id: str, enable: bool, reason: str, token: str) -> None:
+        """Take a service out of use, or put it back."""
+
+    def set_node_maintenance(self, enable: bool, reason: str, token: str) -> None:
+        """Take the node out of use, or put it back."""
+
+
 class Saved(msgspec.Struct, frozen=True):
     """
     A snapshot's archive on its way out.
@@ -107,6 +150,8 @@ class Site:
     @ivar max_query_time: seconds that it waits at most.
     @ivar node_name: the name of the node with a server's id, where it is known.
     @ivar hold_timeout: seconds that a request waits for a leader to be known (Consul's C{rpc_hold_timeout}).
+    @ivar local: what the agent around this server runs; None where there is no agent.
+    @ivar reload: reads the agent's configuration again, and takes up what changed.
     """
 
     def __init__(
@@ -138,6 +183,8 @@ class Site:
         self.node_name = node_name
         self.facts = facts
         self.snapshots = snapshots
+        self.local: Local | None = None
+        self.reload: Callable[[], object] = lambda: None
 
     def answer(self, index: int, value: Any) -> Answer:
         """A read's answer with what is known of its freshness; the index is never 0."""

@@ -54,11 +54,6 @@ def _query(api: API, call: Call, request: Request) -> Response:
     return json_value(api.settings, {}, call.pretty, b"Allow: %b\r\n" % ",".join(allowed).encode())
 
 
-def _nothing(api: API, call: Call, request: Request) -> Response:
-    """Services and checks of this agent: it runs none."""
-    return json_value(api.settings, {}, call.pretty)
-
-
 _ACL = """
     PUT                /v1/acl/bootstrap
     POST               /v1/acl/login
@@ -89,28 +84,14 @@ _ACL = """
 """
 
 _UNSERVED = """
-    PUT                /v1/agent/maintenance
-    PUT                /v1/agent/reload
     GET                /v1/agent/monitor
     GET                /v1/agent/metrics/stream
-    GET                /v1/agent/service/
     PUT                /v1/agent/join/
     PUT                /v1/agent/leave
     PUT                /v1/agent/force-leave/
-    GET                /v1/agent/health/service/id/
-    GET                /v1/agent/health/service/name/
-    PUT                /v1/agent/check/register
-    PUT                /v1/agent/check/deregister/
-    PUT                /v1/agent/check/pass/
-    PUT                /v1/agent/check/warn/
-    PUT                /v1/agent/check/fail/
-    PUT                /v1/agent/check/update/
     POST               /v1/agent/connect/authorize
     GET                /v1/agent/connect/ca/roots
     GET                /v1/agent/connect/ca/leaf/
-    PUT                /v1/agent/service/register
-    PUT                /v1/agent/service/deregister/
-    PUT                /v1/agent/service/maintenance/
     GET                /v1/catalog/connect/
     GET                /v1/catalog/gateway-services/
     PUT                /v1/config
@@ -170,6 +151,4 @@ ROUTES = [
     *_rows(_ACL, Action(_acl_disabled, tenancy=IGNORED)),
     *_rows(_UNSERVED, Action(_not_served, tenancy=IGNORED)),
     Route(b"/v1/query/", {"*": Action(_query, tenancy=IGNORED)}),
-    Route(b"/v1/agent/services", {"GET": Action(_nothing, tenancy=IGNORED)}),
-    Route(b"/v1/agent/checks", {"GET": Action(_nothing, tenancy=IGNORED)}),
 ]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from txconsul.http import (
     routes_agent,
+    routes_agent_services,
     routes_catalog,
     routes_kv,
     routes_operator,
@@ -23,6 +24,7 @@ ROUTES = [
     *routes_txn.ROUTES,
     *routes_catalog.ROUTES,
     *routes_agent.ROUTES,
+    *routes_agent_services.ROUTES,
     *routes_operator.ROUTES,
     *routes_snapshot.ROUTES,
     *routes_unserved.ROUTES,

@@ -21,8 +21,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txconsul.interfaces import INetwork
+from txconsul.net.datagrams import DirectDatagrams, open_datagrams
 from txconsul.net.poller import Poller, poller_for
-from txconsul.net.reactor import ReactorNetwork, parse_description
+from txconsul.net.reactor import ReactorNetwork, parse_datagrams, parse_description
 from txconsul.net.stream import Stream, address_of
 
 __all__ = ["ACCEPT_PAUSE_SECONDS", "BACKLOG", "TURN_ACCEPTS_MAX", "DirectNetwork", "DirectPort"]
@@ -173,6 +174,14 @@ class DirectNetwork:
     def connect(self, description: str, factory: Any) -> Deferred[Any]:
         """See L{INetwork}."""
         return self._others.connect(description, factory)
+
+    def datagrams(self, description: str, receiver: Any) -> Deferred[Any]:
+        """See L{INetwork}."""
+        return maybeDeferred(self._datagrams, description, receiver)
+
+    def _datagrams(self, description: str, receiver: Any) -> DirectDatagrams:
+        port, interface = parse_datagrams(description)
+        return open_datagrams(port, interface, receiver, self.clock)
 
     def _listen_tcp(self, kind: str, positional: list[str], named: dict[str, str], factory: Any) -> DirectPort:
         port = int(_first("port", positional, named))

@@ -13,7 +13,10 @@ from zope.interface import implementer
 
 from txconsul.interfaces import INetwork
 
-__all__ = ["ReactorNetwork", "parse_description"]
+__all__ = ["DATAGRAM_BYTES_MAX", "ReactorNetwork", "parse_datagrams", "parse_description"]
+
+#: The largest datagram that is read whole: all that UDP's length can say.
+DATAGRAM_BYTES_MAX = 65535
 
 
 def parse_description(description: str) -> tuple[str, list[str], dict[str, str]]:
@@ -35,6 +38,19 @@ def parse_description(description: str) -> tuple[str, list[str], dict[str, str]]
     return kind, positional, named
 
 
+def parse_datagrams(description: str) -> tuple[int, str]:
+    """
+    Port and interface of a place for datagrams.
+
+    @raise ValueError: the description is of another kind, or names no port.
+    """
+    kind, positional, named = parse_description(description)
+    port = named.get("port") or (positional[0] if positional else "")
+    if kind != "udp" or not port.isdigit():
+        raise ValueError(f"no description of a place for datagrams: {description}")
+    return int(port), named.get("interface", "")
+
+
 @implementer(INetwork)
 class ReactorNetwork:
     """
@@ -53,6 +69,14 @@ class ReactorNetwork:
     def connect(self, description: str, factory: Any) -> Deferred[Any]:
         """See L{INetwork}."""
         return maybeDeferred(self._connect, description, factory)
+
+    def datagrams(self, description: str, receiver: Any) -> Deferred[Any]:
+        """See L{INetwork}."""
+        return maybeDeferred(self._datagrams, description, receiver)
+
+    def _datagrams(self, description: str, receiver: Any) -> Any:
+        port, interface = parse_datagrams(description)
+        return self.clock.listenUDP(port, receiver, interface, DATAGRAM_BYTES_MAX)
 
     def _listen(self, description: str, factory: Any) -> Deferred[Any]:
         listening: Deferred[Any] = serverFromString(self.clock, description).listen(factory)  # type: ignore[no-untyped-call]

@@ -19,6 +19,7 @@ __all__ = [
     "PASSING",
     "SERF_HEALTH",
     "WARNING",
+    "CheckResult",
     "HealthCheck",
     "HealthCheckDefinition",
 ]
@@ -34,6 +35,13 @@ ANY = "any"
 
 #: The check that says whether gossip thinks a node alive.
 SERF_HEALTH = "serfHealth"
+
+
+class CheckResult(Record, frozen=True):
+    """What a check found: one of the statuses above, and words for people."""
+
+    status: str = ""
+    output: str = ""
 
 
 class HealthCheckDefinition(Record, frozen=True):

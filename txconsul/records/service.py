@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from txconsul.records.base import HIDE_JSON, OMIT_JSON, Duration, Record, Uint
+from txconsul.records.base import DURATION_INPUT, HIDE_JSON, OMIT_JSON, Duration, Record, Uint
 
 __all__ = [
     "AccessLogsConfig",
@@ -157,7 +157,7 @@ class CheckType(Record, frozen=True):
     alias_service: str = ""
     body: str = ""
     check_id: str = ""
-    deregister_critical_service_after: Duration = 0
+    deregister_critical_service_after: Annotated[Duration, DURATION_INPUT] = 0
     disable_redirects: bool = False
     docker_container_id: str = ""
     failures_before_critical: int = 0
@@ -168,7 +168,7 @@ class CheckType(Record, frozen=True):
     h2_ping_use_tls: bool = False
     http: str = ""
     header: dict[str, tuple[str, ...] | None] | None = None
-    interval: Duration = 0
+    interval: Annotated[Duration, DURATION_INPUT] = 0
     method: str = ""
     name: str = ""
     notes: str = ""
@@ -184,8 +184,8 @@ class CheckType(Record, frozen=True):
     tcp_use_tls: bool = False
     tls_server_name: str = ""
     tls_skip_verify: bool = False
-    ttl: Duration = 0
-    timeout: Duration = 0
+    ttl: Annotated[Duration, DURATION_INPUT] = 0
+    timeout: Annotated[Duration, DURATION_INPUT] = 0
     udp: str = ""
 
 

@@ -49,6 +49,10 @@ class Address(msgspec.Struct, frozen=True):
             return f"unix:{_quoted(self.path)}{mode}"
         return f"tcp:{self.port}:interface={_quoted(self.host)}"
 
+    def datagrams(self) -> str:
+        """The description of a place for datagrams here, for L{INetwork}."""
+        return f"udp:{self.port}:interface={_quoted(self.host)}"
+
 
 def _quoted(text: str) -> str:
     """A text within an endpoint string, where three signs have a meaning."""

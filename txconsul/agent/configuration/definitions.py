@@ -17,7 +17,7 @@ from txconsul.agent.configuration.values import Values
 from txconsul.codec.duration import BadDuration, parse_duration
 from txconsul.language.goflags import quoted
 
-__all__ = ["check_problem", "metadata_problem", "note_problems", "service_problem"]
+__all__ = ["check_problem", "metadata_problem", "note_problems", "service_problem", "weight_problem"]
 
 _PAIRS_MAX = 64
 _KEY_CHARACTERS_MAX = 128
@@ -76,7 +76,7 @@ def _note_service(values: Values, service: _Definition) -> None:
     if problem:
         values.wrong("services", f"invalid meta for service {name}: {problem}")
     weights = service.get("weights", {})
-    problem = _weight_problem(weights.get("passing", 1), weights.get("warning", 1))
+    problem = weight_problem(weights.get("passing", 1), weights.get("warning", 1))
     if problem:
         values.wrong("services", f"Invalid weight definition for service {name}: {problem}")
     if "socket_path" in service and ("port" in service or "address" in service):
@@ -109,7 +109,7 @@ def _note_mesh_gateway(values: Values, block: _Definition) -> None:
         values.wrong("services", f"Invalid Mesh Gateway Mode: {quoted(mode)}")
 
 
-def _weight_problem(passing: int, warning: int) -> str:
+def weight_problem(passing: int, warning: int) -> str:
     if passing < 1:
         return "Passing must be greater than 0"
     if warning < 0:

@@ -16,21 +16,23 @@ __all__ = ["EFFECTIVE", "MOVED", "NOT_FOR_USERS", "lists", "set_without_effect",
 #: Keys and, with a dot at the end, whole blocks that do what the reference says.
 EFFECTIVE = frozenset(
     """
-    addresses.http addresses.https advertise_addr advertise_addr_ipv4 advertise_addr_ipv6 advertise_addr_wan
-    advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect client_addr data_dir
-    datacenter default_query_time disable_http_unprintable_char_filter
-    disable_kv_key_validation discovery_max_stale http_config.
-    limits.http_max_conns_per_client
-    limits.https_handshake_timeout limits.kv_max_value_size limits.txn_max_req_len log_file log_json log_level
-    log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id node_meta node_name
-    performance.raft_multiplier performance.rpc_hold_timeout pid_file ports.http ports.https primary_datacenter
-    raft_snapshot_interval raft_snapshot_threshold raft_trailing_logs server session_ttl_min tagged_addresses
-    telemetry.prometheus_retention_time
-    tls.defaults.ca_file tls.defaults.ca_path tls.defaults.cert_file tls.defaults.key_file
-    tls.defaults.tls_cipher_suites tls.defaults.tls_min_version tls.defaults.verify_incoming tls.https.ca_file
-    tls.https.ca_path tls.https.cert_file tls.https.key_file tls.https.tls_cipher_suites tls.https.tls_min_version
-    tls.https.verify_incoming
-    translate_wan_addrs unix_sockets.
+    check checks service services check_output_max_size check_update_interval discard_check_output
+    ports.sidecar_min_port ports.sidecar_max_port
+    addresses.dns addresses.http addresses.https advertise_addr advertise_addr_ipv4 advertise_addr_ipv6
+    advertise_addr_wan advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect
+    client_addr data_dir alt_domain datacenter default_query_time disable_http_unprintable_char_filter
+    disable_kv_key_validation discovery_max_stale domain http_config. dns_config.a_record_limit dns_config.allow_stale
+    dns_config.disable_compression dns_config.enable_additional_node_meta_txt dns_config.enable_truncate
+    dns_config.max_stale dns_config.node_ttl dns_config.only_passing dns_config.recursor_strategy
+    dns_config.recursor_timeout dns_config.service_ttl dns_config.soa dns_config.udp_answer_limit
+    limits.http_max_conns_per_client limits.https_handshake_timeout limits.kv_max_value_size limits.txn_max_req_len
+    log_file log_json log_level log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id
+    node_meta node_name performance.raft_multiplier performance.rpc_hold_timeout pid_file ports.dns ports.http
+    ports.https primary_datacenter recursors raft_snapshot_interval raft_snapshot_threshold raft_trailing_logs server
+    session_ttl_min tagged_addresses telemetry.prometheus_retention_time tls.defaults.ca_file tls.defaults.ca_path
+    tls.defaults.cert_file tls.defaults.key_file tls.defaults.tls_cipher_suites tls.defaults.tls_min_version
+    tls.defaults.verify_incoming tls.https.ca_file tls.https.ca_path tls.https.cert_file tls.https.key_file
+    tls.https.tls_cipher_suites tls.https.tls_min_version tls.https.verify_incoming translate_wan_addrs unix_sockets.
     """.split()  # noqa: SIM905
 )
 

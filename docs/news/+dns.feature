@@ -1,0 +1,1 @@
+Nodes and services are found by DNS over UDP and TCP on port 8600: all of Consul's names and record types over the catalog, EDNS, truncation, TTLs, reverse lookups, an alternative domain, and recursors for everything else.

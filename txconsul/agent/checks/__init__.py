@@ -1,0 +1,1 @@
+"""Checks: one provider a kind, and what repeats them."""

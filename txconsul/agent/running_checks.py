@@ -1,0 +1,205 @@
+"""
+The checks that run: what a check's definition says becomes what does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, NamedTuple, Protocol
+
+from twisted.internet.interfaces import IReactorTime
+
+from txconsul.agent.checks.alias import LocalAlias, NodeAlias
+from txconsul.agent.checks.http import HTTPCheck
+from txconsul.agent.checks.output import captured
+from txconsul.agent.checks.repeated import RepeatedCheck, Thresholds
+from txconsul.agent.checks.tcp import TCPCheck
+from txconsul.agent.checks.ttl import TTLCheck
+from txconsul.agent.local import LocalState
+from txconsul.codec.duration import SECOND
+from txconsul.errors import InvalidRequest, TxconsulError
+from txconsul.interfaces import ICaller, ICheck, INetwork
+from txconsul.records.health import HealthCheck
+from txconsul.records.service import CheckType
+
+__all__ = ["Limits", "NotRun", "RunningChecks", "kind_of"]
+
+#: Seconds that one run may take, where the definition does not say.
+TIMEOUT_SECONDS = 10.0
+
+_REPEATED = ("grpc", "http", "tcp", "udp", "docker", "script", "h2ping", "os_service")
+_FIELDS = {"docker": "docker_container_id", "script": "script_args", "h2ping": "h2_ping"}
+
+
+def kind_of(definition: CheckType) -> str:
+    """What kind of check this is, in Consul's words; empty for none."""
+    if definition.interval > 0:
+        for kind in _REPEATED:
+            if getattr(definition, _FIELDS.get(kind, kind)):
+                return kind
+    if definition.ttl > 0:
+        return "ttl"
+    return "alias" if definition.alias_node or definition.alias_service else ""
+
+
+class NotRun(TxconsulError):
+    """This release has no provider for this kind of check."""
+
+    status = 501
+
+
+class _Running(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Limits(NamedTuple):
+    """
+    @ivar output_size_max: bytes of output that are kept (Consul's C{check_output_max_size}).
+    @ivar scripts_remote: whether checks that came over the API may run programs; C{scripts_local}, those of files.
+    """
+
+    output_size_max: int = 4096
+    scripts_remote: bool = False
+    scripts_local: bool = False
+
+
+class RunningChecks:
+    """
+    @param changed: told C{(check_id, status, output)} of each result that counts.
+    """
+
+    def __init__(
+        self,
+        local: LocalState,
+        door: ICaller,
+        network: INetwork,
+        datacenter: str,
+        rng: Random,
+        limits: Limits,
+        changed: Callable[[str, str, str], object],
+    ) -> None:
+        self._local = local
+        self._door = door
+        self._network = network
+        self._clock: IReactorTime = network.clock
+        self._datacenter = datacenter
+        self._rng = rng
+        self._limits = limits
+        self._changed = changed
+        self._running: dict[str, _Running] = {}
+        self._sizes: dict[str, int] = {}
+
+    def vet(self, definition: CheckType, configured: bool) -> None:
+        """
+        @raise TxconsulError: a check of this kind may not, or cannot, be run here.
+        """
+        kind = kind_of(definition)
+        if kind in ("script", "docker") and definition.script_args:
+            if configured and not self._limits.scripts_local:
+                raise InvalidRequest(
+                    "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or"
+                    " 'enable_local_script_checks' to true"
+                )
+            if not configured and not self._limits.scripts_remote:
+                raise InvalidRequest(
+                    "Scripts are disabled on this agent from remote calls; to enable, configure"
+                    " 'enable_script_checks' to true"
+                )
+        if kind not in ("ttl", "alias", "http", "tcp"):
+            raise NotRun(f"{kind or 'such'} checks are not run by this release of txconsul")
+
+    def start(self, check: HealthCheck, definition: CheckType, token: str, left: float | None = None) -> None:
+        """
+        Run a check, in the place of one with the same id.
+
+        @param left: seconds that are left to a TTL check which was counted before.
+        """
+        id = check.check_id
+        self.stop(id)
+        limit = self._limits.output_size_max
+        self._sizes[id] = min(limit, definition.output_max_size) if definition.output_max_size > 0 else limit
+
+        def notify(status: str, output: str) -> None:
+            self._changed(id, status, output)
+
+        kind = kind_of(definition)
+        if kind == "ttl":
+            ttl = TTLCheck(definition.ttl / SECOND, check.output, self._clock, notify)
+            self._running[id] = ttl
+            ttl.start(left)
+            return
+        running = (
+            self._alias(check, definition, token, notify) if kind == "alias" else self._repeated(definition, notify, id)
+        )
+        self._running[id] = running
+        running.start()
+
+    def _alias(self, check: HealthCheck, definition: CheckType, token: str, notify: Any) -> _Running:
+        service = definition.alias_service
+        if definition.alias_node:
+            node = definition.alias_node
+            return NodeAlias(self._door, self._clock, self._datacenter, node, service, token, notify)
+        return LocalAlias(self._local, self._clock, check.check_id, service, notify)
+
+    def _repeated(self, definition: CheckType, notify: Any, id: str) -> _Running:
+        critical = definition.failures_before_critical
+        thresholds = Thresholds(
+            definition.success_before_passing, definition.failures_before_warning or critical, critical
+        )
+        check = self._provider(definition, self._sizes[id])
+        return RepeatedCheck(check, definition.interval / SECOND, thresholds, self._clock, self._rng, notify)
+
+    def _provider(self, definition: CheckType, size: int) -> ICheck:
+        timeout = definition.timeout / SECOND if definition.timeout > 0 else TIMEOUT_SECONDS
+        if kind_of(definition) == "http":
+            return HTTPCheck(
+                self._network,
+                definition.http,
+                method=definition.method,
+                headers=definition.header,
+                body=definition.body,
+                timeout=timeout,
+                output_size_max=size,
+                redirects=not definition.disable_redirects,
+                server_name=definition.tls_server_name,
+                verify=not definition.tls_skip_verify,
+            )
+        return TCPCheck(
+            self._network,
+            definition.tcp,
+            timeout,
+            tls=definition.tcp_use_tls,
+            server_name=definition.tls_server_name,
+            verify=not definition.tls_skip_verify,
+        )
+
+    def say(self, id: str, status: str, output: str) -> float | None:
+        """
+        A service says of its TTL check how it is.
+
+        @return: for how many seconds that holds; None if there is no such TTL check.
+        """
+        check = self._running.get(id)
+        if not isinstance(check, TTLCheck):
+            return None
+        check.say(status, captured(output, self._sizes[id]))
+        return check.ttl
+
+    def stop(self, id: str) -> None:
+        """Run a check no more."""
+        running = self._running.pop(id, None)
+        if running is not None:
+            running.stop()
+            del self._sizes[id]
+
+    def stop_all(self) -> None:
+        """Run none any more."""
+        for id in list(self._running):
+            self.stop(id)
+
+    def count(self, ttl: bool) -> int:
+        """How many run: those that count time, or the others."""
+        return sum(isinstance(one, TTLCheck) is ttl for one in self._running.values())

@@ -1,0 +1,113 @@
+"""
+What an answer is made from: reads through the door, which remember what they read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Protocol
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from txconsul.dns.settings import DNSSettings
+from txconsul.records.catalog import CheckServiceNode, Node, ServiceNode
+from txconsul.records.health import CRITICAL
+from txconsul.records.queries import DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest
+from txconsul.records.query import Context, QueryOptions
+
+__all__ = ["IDoor", "Lookups", "Names"]
+
+#: Names of nodes and of services, by their addresses.
+Names = tuple[dict[str, str], dict[str, str]]
+
+
+class IDoor(Protocol):
+    """The part of the door that this edge needs."""
+
+    def call(self, method: str, request: Any, context: Context) -> Any:
+        """See L{ICaller}."""
+
+    def watch(self, asked: Iterable[tuple[str, Any]], callback: Callable[[], object]) -> Callable[[], None]:
+        """Call back, once, when an answer to any of these may have changed."""
+
+
+class Lookups:
+    """
+    The reads for one answer.
+
+    @ivar asked: the reads so far, for L{IDoor.watch}.
+    @ivar lasting: whether the answer stands as long as nothing of C{asked} is touched. It does not where a read failed,
+        where somebody else was asked, or where the catalog was searched for what has no watch.
+    @ivar drawn: whether records were drawn by lot, so that another answer may differ.
+    """
+
+    def __init__(self, door: IDoor, settings: DNSSettings) -> None:
+        self._door = door
+        self._settings = settings
+        self.asked: list[tuple[str, Any]] = []
+        self.lasting = True
+        self.drawn = False
+
+    async def _read(self, method: str, request: Any) -> Any:
+        """
+        The value of a read; one that is too far behind the leader is read again there.
+
+        @raise TxconsulError: as the door does.
+        """
+        self.asked.append((method, request))
+        lasting, self.lasting = self.lasting and request.datacenter == self._settings.datacenter, False
+        stale = self._settings.allow_stale
+        answer = self._door.call(method, _with(request, stale), Context(source="dns"))
+        if isinstance(answer, Deferred):
+            answer = await answer
+        if stale and answer.last_contact > self._settings.max_stale:
+            lasting = False
+            answer = self._door.call(method, _with(request, False), Context(source="dns"))
+            if isinstance(answer, Deferred):
+                answer = await answer
+        self.lasting = lasting  # a failure is not: it never comes here
+        return answer.value
+
+    async def instances(self, service: str, tag: str, datacenter: str) -> list[CheckServiceNode]:
+        """A list of the instances of a service that may be told of: none is critical, or all pass."""
+        only_passing = self._settings.only_passing
+        request = ServiceSpecificRequest(
+            datacenter=datacenter,
+            service_name=service,
+            service_tags=(tag,) if tag else (),
+            must_be_passing=only_passing,
+        )
+        found: list[CheckServiceNode] = await self._read("Health.ServiceNodes", request)
+        if only_passing:
+            return [*found]
+        return [one for one in found if not any(check.status == CRITICAL for check in one.checks or ())]
+
+    async def node(self, name: str, datacenter: str) -> Node | None:
+        """A node by its name, or by the beginning of its id."""
+        found = await self._read("Catalog.NodeServices", NodeSpecificRequest(datacenter=datacenter, node=name))
+        node: Node | None = found[0] if found else None
+        if node is None or node.node.lower() != name:
+            self.lasting = False  # another node's id may begin so one day
+        return node
+
+    async def virtual_address(self, service: str, datacenter: str) -> str:
+        """The address that a service has been given in the mesh; empty for none."""
+        request = ServiceSpecificRequest(datacenter=datacenter, service_name=service)
+        found: list[ServiceNode] = await self._read("Catalog.ServiceNodes", request)
+        for one in found:
+            tagged = (one.service_tagged_addresses or {}).get("consul-virtual")
+            if tagged is not None and tagged.address:
+                return tagged.address
+        return ""
+
+    async def names_of(self, address: IPv4Address | IPv6Address, datacenter: str) -> tuple[str, str]:
+        """C{(node, service)} with an address; both empty for none."""
+        names: Names = await self._read("Catalog.NamesOfAddresses", DCSpecificRequest(datacenter=datacenter))
+        text = str(address)
+        return names[0].get(text, ""), names[1].get(text, "")
+
+
+def _with(request: Any, stale: bool) -> Any:
+    return msgspec.structs.replace(request, options=QueryOptions(allow_stale=stale)) if stale else request
