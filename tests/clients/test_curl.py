@@ -1,5 +1,5 @@
 """
-The README's tour, command by command, with curl, our own command line and py-consul, on a fresh agent.
+The README's tour, command by command, with curl, dig, our own command line and py-consul, on a fresh agent.
 
 Answers are compared with what README shows, but for numbers and ids. Where README starts or kills the agent, this test
 does so in its own way.
@@ -62,10 +62,14 @@ class ReadmeTests(ProcessTestCase):
         super().setUp()
         if not README.is_file():
             raise SkipTest("there is no README.md beside these tests")
-        if shutil.which("curl") is None:
-            raise SkipTest("curl is not installed: script/debian-packages")
+        for program in "curl", "dig":
+            if shutil.which(program) is None:
+                raise SkipTest(f"{program} is not installed: script/debian-packages")
         self.host, self.port = self.own_address()
-        self.file = self.configuration(addresses={"http": self.host}, ports={"http": self.port})
+        self.dns_host, self.dns_port = self.own_address()
+        self.file = self.configuration(
+            addresses={"http": self.host, "dns": self.dns_host}, ports={"http": self.port, "dns": self.dns_port}
+        )
         self.process = self.run_agent_again()
 
     def run_agent_again(self) -> Process:
@@ -79,6 +83,7 @@ class ReadmeTests(ProcessTestCase):
         place = f"{self.host}:{self.port}"
         python = shlex.quote(sys.executable)
         command = command.replace("localhost:8500", place)
+        command = command.replace("@127.0.0.1 -p 8600", f"@{self.dns_host} -p {self.dns_port}")
         command = re.sub(r"(^|[;&|] )curl ", r"\1curl -sS -w '\\n' ", command)
         command = re.sub(r"(^|[;&|] )txconsul ", rf"\1{python} -m txconsul.cli.main ", command)
         command = re.sub(r"(^|[;&|] )python ", rf"\1{python} ", command)
