@@ -20,6 +20,7 @@ from txconsul.errors import TxconsulError
 if TYPE_CHECKING:
     from txconsul.endpoints.authorizing import Authorizer
     from txconsul.endpoints.site import Site
+    from txconsul.endpoints.views import View
 
 __all__ = ["JITTER_SHARE", "Blocked", "wait_seconds"]
 
@@ -92,7 +93,7 @@ class Blocked:
         if self.done.called:
             return
         try:
-            index, value = self._endpoint.function(self._site.store, self._request, self._authorizer)
+            index, value, view = self._site.views.read(self._endpoint, self._request, self._authorizer)
         except TxconsulError as error:
             self._fail(error)
             return
@@ -102,7 +103,7 @@ class Blocked:
                 self._min_index = max(self._min_index, index)
             self._absent = True
         if index > self._min_index or self._site.closing:
-            self._give(index, value)
+            self._give(index, value, view)
         else:
             self._park()
 
@@ -113,16 +114,16 @@ class Blocked:
     def _finish(self) -> None:
         """Give the answer of this moment."""
         try:
-            index, value = self._endpoint.function(self._site.store, self._request, self._authorizer)
+            index, value, view = self._site.views.read(self._endpoint, self._request, self._authorizer)
         except TxconsulError as error:
             self._fail(error)
             return
-        self._give(index, value)
+        self._give(index, value, view)
 
-    def _give(self, index: int, value: Any) -> None:
+    def _give(self, index: int, value: Any, view: View | None) -> None:
         self._stop_timer()
         if not self.done.called:
-            self.done.callback(self._site.answer(index, value))
+            self.done.callback(self._site.answer(index, value, view))
 
     def _fail(self, reason: Any) -> None:
         self._stop_timer()

@@ -153,6 +153,24 @@ def deregister(
 
 # ---- reading ----
 
+# Indexes of answers that are kept. Those to requests with metadata are not: they have no name to be kept under.
+
+
+def _nodes_kept(store: Store, request: DCSpecificRequest) -> int:
+    return 0 if request.node_meta_filters else store.catalog.nodes_index()
+
+
+def _services_kept(store: Store, request: DCSpecificRequest) -> int:
+    return 0 if request.node_meta_filters else store.catalog.services_index()
+
+
+def _instances_kept(store: Store, request: ServiceSpecificRequest) -> int:
+    return 0 if request.node_meta_filters else store.catalog.instances_index(request.service_name)
+
+
+def _health_kept(store: Store, request: ServiceSpecificRequest) -> int:
+    return 0 if request.node_meta_filters else store.catalog.health_index(request.service_name)
+
 
 def _filter(request: Any, record: type[Record]) -> Filter | None:
     """
@@ -180,7 +198,7 @@ def datacenters(site: Site, request: DCSpecificRequest, authorizer: Authorizer) 
     return [site.me.datacenter]
 
 
-@read("Catalog.ListNodes", DCSpecificRequest, lambda request: (table("nodes"),))
+@read("Catalog.ListNodes", DCSpecificRequest, lambda request: (table("nodes"),), kept=_nodes_kept)
 def nodes(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """All nodes, or those with certain metadata."""
     chosen = _filter(request, Node)
@@ -196,7 +214,9 @@ def _has_meta(meta: dict[str, str] | None, wanted: dict[str, str]) -> bool:
     return meta is not None and all(meta.get(name) == value for name, value in wanted.items())
 
 
-@read("Catalog.ListServices", DCSpecificRequest, lambda request: (table("services"), table("nodes")))
+@read(
+    "Catalog.ListServices", DCSpecificRequest, lambda request: (table("services"), table("nodes")), kept=_services_kept
+)
 def services(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The names of all services, with all tags of their instances; with a filter, of those instances that pass."""
     chosen = _filter(request, ServiceNode)
@@ -254,7 +274,12 @@ def node_services(store: Store, request: NodeSpecificRequest, authorizer: Author
     return index, (found[0], chosen.select_values(found[1]))
 
 
-@read("Catalog.ServiceNodes", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
+@read(
+    "Catalog.ServiceNodes",
+    ServiceSpecificRequest,
+    lambda request: (service_key(request.service_name),),
+    kept=_instances_kept,
+)
 def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node."""
     chosen = _filter(request, ServiceNode)
@@ -289,7 +314,12 @@ def checks_in_state(store: Store, request: ChecksInStateRequest, authorizer: Aut
     return index, _select(chosen, _on_nodes(store, _of_peer(request, found), request.node_meta_filters))
 
 
-@read("Health.ServiceNodes", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
+@read(
+    "Health.ServiceNodes",
+    ServiceSpecificRequest,
+    lambda request: (service_key(request.service_name),),
+    kept=_health_kept,
+)
 def health_service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node and the checks of both."""
     chosen = _filter(request, CheckServiceNode)

@@ -149,11 +149,11 @@ class Door:
 
     def _evaluate(self, endpoint: Read, request: Any, authorizer: Authorizer) -> Any:
         site = self.site
-        index, value = endpoint.function(site.store, request, authorizer)
+        index, value, view = site.views.read(endpoint, request, authorizer)
         if 0 < request.options.min_query_index >= index and not site.closing:
             absent = endpoint.absent is not None and endpoint.absent(value)
             return Blocked(site, endpoint, request, authorizer, absent).done
-        return site.answer(index, value)
+        return site.answer(index, value, view)
 
     # ---- writing ----
 

@@ -22,6 +22,7 @@ from txconsul.records.command import Command
 if TYPE_CHECKING:
     from txconsul.endpoints.authorizing import Authorizer
     from txconsul.endpoints.leading import Leading
+    from txconsul.endpoints.views import View
     from txconsul.state.store import Store
     from txconsul.state.watches import Key
 
@@ -36,12 +37,14 @@ class Answer(msgspec.Struct, frozen=True):
 
     @ivar index: the state's index that the value shows.
     @ivar last_contact: how long ago the answering server heard of its leader, in seconds.
+    @ivar view: what keeps the value and its renderings, where it is kept.
     """
 
     index: int
     value: Any
     last_contact: float = 0.0
     known_leader: bool = True
+    view: View | None = None
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -57,6 +60,8 @@ class Read:
     @ivar watch: C{request -> keys}: what touches the answer.
     @ivar absent: whether a value says that there is nothing. A blocking query which saw nothing twice goes on
         waiting though the index moved, as Consul's does.
+    @ivar kept: C{(store, request) -> index}: the value, which has a length, is kept as a L{View} until a watch key is
+        touched, and this is the index that it has at the moment. 0 where this request's value may change without.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Read:
     function: Callable[[Store, Any, Authorizer], tuple[int, Any]]
     watch: Callable[[Any], Iterable[Key]]
     absent: Callable[[Any], bool] | None
+    kept: Callable[[Store, Any], int] | None = None
 
     rule: ClassVar[Rule] = Rule.READ
 
@@ -113,11 +119,12 @@ def read(
     request: type[Record],
     watch: Callable[[Any], Iterable[Key]],
     absent: Callable[[Any], bool] | None = None,
+    kept: Callable[[Store, Any], int] | None = None,
 ) -> Callable[[F], F]:
     """Declare a read; see L{Read}."""
 
     def declare(function: F) -> F:
-        _add(Read(name, request, function, watch, absent))
+        _add(Read(name, request, function, watch, absent, kept))
         return function
 
     return declare

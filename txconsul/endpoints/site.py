@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.registry import Answer
+from txconsul.endpoints.views import View, Views
 from txconsul.records.agent import CheckDefinition
 from txconsul.records.health import HealthCheck
 from txconsul.records.raft import Configuration
@@ -145,6 +146,7 @@ class Site:
     One server, seen from the door.
 
     @ivar me: replaced whenever what it says changes.
+    @ivar views: what reads found and still stands.
     @ivar closing: the server stops, so that no read may wait.
     @ivar default_query_time: seconds that a blocking query waits if it does not say.
     @ivar max_query_time: seconds that it waits at most.
@@ -173,6 +175,7 @@ class Site:
         self.me = me
         self.closing = False
         self.store = store
+        self.views = Views(store)
         self.consensus = consensus
         self.clock = clock
         self.rng = rng
@@ -186,8 +189,8 @@ class Site:
         self.local: Local | None = None
         self.reload: Callable[[], object] = lambda: None
 
-    def answer(self, index: int, value: Any) -> Answer:
+    def answer(self, index: int, value: Any, view: View | None = None) -> Answer:
         """A read's answer with what is known of its freshness; the index is never 0."""
         if self.me.is_leader:
-            return Answer(index or 1, value)
-        return Answer(index or 1, value, self.consensus.last_contact() or 0.0, self.me.leader_known)
+            return Answer(index or 1, value, 0.0, True, view)
+        return Answer(index or 1, value, self.consensus.last_contact() or 0.0, self.me.leader_known, view)

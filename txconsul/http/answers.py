@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ __all__ = [
     "misdirection",
     "options",
     "plain",
+    "shown",
     "value",
 ]
 
@@ -41,6 +43,9 @@ PLAIN = b"Content-Type: text/plain; charset=utf-8\r\n"
 GZIP_BYTES_MIN = 1400
 #: zlib's own default, and Go's.
 GZIP_LEVEL = 6
+#: Bodies kept compressed, and the longest that is kept: one that is shared by many is compressed once.
+PACKED_KEPT = 16
+PACKED_BYTES_KEPT = 1 << 20
 #: zlib's word for "with gzip's header and trailer".
 _GZIP_WINDOW = 31
 
@@ -60,11 +65,27 @@ def meta_head(answer: Answer) -> bytes:
 
 def json_value(settings: HTTPSettings, body: Any, pretty: bool, head: bytes = b"") -> Response:
     """A value as JSON."""
+    return Response(200, settings.common_head + head + JSON, _json(settings, body, pretty))
+
+
+def _json(settings: HTTPSettings, body: Any, pretty: bool) -> bytes:
     data = json.encode(body)
     if pretty:
-        data = json.indent(data) + b"\n"
-    elif settings.always_pretty:
-        data = json.indent(data)
+        return json.indent(data) + b"\n"
+    return json.indent(data) if settings.always_pretty else data
+
+
+def shown(
+    settings: HTTPSettings, answer: Answer, show: Callable[[Any], Any], pretty: bool, head: bytes = b""
+) -> Response:
+    """
+    A read's value as JSON, rendered once where the value is kept.
+
+    @param show: C{value -> what is rendered}, always the same function for the same way to show it.
+    """
+    if answer.view is None:
+        return json_value(settings, show(answer.value), pretty, head)
+    data = answer.view.rendering((show, pretty), lambda value: _json(settings, show(value), pretty))
     return Response(200, settings.common_head + head + JSON, data)
 
 
@@ -143,8 +164,13 @@ def compress(response: Response) -> Response:
     elif len(body) < GZIP_BYTES_MIN:
         return response
     else:
-        data = b"".join(_packed(iter((body,))))
+        data = (_packed_whole if len(body) <= PACKED_BYTES_KEPT else _packed_whole.__wrapped__)(body)
     return Response(response.status, response.head + b"Content-Encoding: gzip\r\n", data)
+
+
+@lru_cache(PACKED_KEPT)
+def _packed_whole(body: bytes) -> bytes:
+    return b"".join(_packed(iter((body,))))
 
 
 def _packed(pieces: Any) -> Iterator[bytes]:

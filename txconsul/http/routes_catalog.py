@@ -6,6 +6,7 @@ Source: Consul's documentation of the catalog and health HTTP APIs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -13,10 +14,11 @@ import msgspec
 from txconsul.codec import json
 from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest
-from txconsul.http.answers import json_value, meta_head
+from txconsul.http.answers import json_value, meta_head, shown
 from txconsul.http.parameters import Target, read_options
 from txconsul.http.routes import BOTH, PARTITION, Action, Call, Render, Route, Tenancy, asks, datacenter, reads, text
-from txconsul.records.catalog import DeregisterRequest, RegisterRequest
+from txconsul.records.catalog import CheckServiceNode, DeregisterRequest, RegisterRequest, ServiceNode
+from txconsul.records.health import HealthCheck
 from txconsul.records.queries import (
     ChecksInStateRequest,
     DCSpecificRequest,
@@ -48,36 +50,45 @@ def _consistency_head(call: Call, answer: Answer) -> bytes:
 
 
 def _render(api: API, call: Call, answer: Answer) -> Response:
-    return json_value(api.settings, answer.value, call.pretty, _consistency_head(call, answer))
+    return shown(api.settings, answer, _as_it_is, call.pretty, _consistency_head(call, answer))
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _render_checks(api: API, call: Call, answer: Answer) -> Response:
+    return shown(api.settings, answer, _show_checks, call.pretty, _consistency_head(call, answer))
+
+
+def _show_checks(checks: Iterable[HealthCheck]) -> list[HealthCheck]:
     """Checks, whose lists are never null."""
-    shown = [_filled(one, service_tags=()) for one in answer.value]
-    return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
+    return [_filled(one, service_tags=()) for one in checks]
 
 
 def _render_instances(api: API, call: Call, answer: Answer) -> Response:
+    return shown(api.settings, answer, _show_instances, call.pretty, _consistency_head(call, answer))
+
+
+def _show_instances(instances: list[ServiceNode]) -> list[ServiceNode]:
     """Instances of a service, whose lists and maps are never null."""
-    shown = [_filled(one, service_tags=(), service_meta={}) for one in answer.value]
-    return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
+    return [_filled(one, service_tags=(), service_meta={}) for one in instances]
 
 
 def _render_health(api: API, call: Call, answer: Answer) -> Response:
-    """Instances with their checks, whose lists are never null."""
-    shown = [
-        {
-            "Node": one.node,
-            "Service": _filled(one.service, tags=()),
-            "Checks": [_filled(check, service_tags=()) for check in one.checks or ()],
-        }
-        for one in answer.value
-    ]
     head = _consistency_head(call, answer)
     target = call.target
     if call.prepared.options.min_query_index > 0 and not (target.get("near") or target.has("merge-central-config")):
         head = head.replace(_BLOCKING, _STREAMING)
-    return json_value(api.settings, shown, call.pretty, head)
+    return shown(api.settings, answer, _show_health, call.pretty, head)
+
+
+def _show_health(instances: list[CheckServiceNode]) -> list[dict[str, Any]]:
+    """Instances with their checks, whose lists are never null."""
+    return [
+        {"Node": one.node, "Service": _filled(one.service, tags=()), "Checks": _show_checks(one.checks or ())}
+        for one in instances
+    ]
 
 
 def _filled(record: Any, **empties: Any) -> Any:
@@ -88,18 +99,18 @@ def _filled(record: Any, **empties: Any) -> Any:
 
 def _render_node(api: API, call: Call, answer: Answer) -> Response:
     """A node with its services by their ids; null where there is none."""
-    shown = None
+    body = None
     if answer.value is not None:
         node, services = answer.value
-        shown = {"Node": node, "Services": {name: _filled(one, tags=()) for name, one in services.items()}}
-    return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
+        body = {"Node": node, "Services": {name: _filled(one, tags=()) for name, one in services.items()}}
+    return json_value(api.settings, body, call.pretty, _consistency_head(call, answer))
 
 
 def _render_node_list(api: API, call: Call, answer: Answer) -> Response:
     """A node with a list of its services."""
     node, services = (None, {}) if answer.value is None else answer.value
-    shown = {"Node": node, "Services": [_filled(one, tags=()) for one in services.values()] or None}
-    return json_value(api.settings, shown, call.pretty, _consistency_head(call, answer))
+    body = {"Node": node, "Services": [_filled(one, tags=()) for one in services.values()] or None}
+    return json_value(api.settings, body, call.pretty, _consistency_head(call, answer))
 
 
 def _meta_filters(target: Target) -> dict[str, str] | None:

@@ -28,10 +28,14 @@ class Catalog:
 
     # ---- nodes ----
 
+    def nodes_index(self) -> int:
+        """The index of an answer about all nodes."""
+        return self._index("nodes")
+
     def nodes(self) -> tuple[int, list[Node]]:
         """@return: C{(index, nodes)}: all."""
         rows = self._tables.nodes.rows
-        return self._index("nodes"), [rows[key] for key in sorted(rows)]
+        return self.nodes_index(), [rows[key] for key in sorted(rows)]
 
     def node(self, name: str) -> tuple[int, Node | None]:
         """@return: C{(index, node)}."""
@@ -66,13 +70,17 @@ class Catalog:
 
     # ---- services ----
 
+    def services_index(self) -> int:
+        """The index of an answer about all services."""
+        return self._index("services")
+
     def services(self) -> tuple[int, dict[str, list[str]]]:
         """@return: C{(index, {name: tags})}: all services with every tag of their instances."""
         found: dict[str, dict[str, None]] = {}
         rows = self._tables.services.rows
         for key in sorted(rows):
             found.setdefault(rows[key].service, {}).update(dict.fromkeys(rows[key].tags or ()))
-        return self._index("services"), {name: [*tags] for name, tags in found.items()}
+        return self.services_index(), {name: [*tags] for name, tags in found.items()}
 
     def has_service(self, node: str, id: str) -> bool:
         """Whether a node has a service of this id."""
@@ -81,6 +89,10 @@ class Catalog:
     def service(self, node: str, id: str) -> NodeService | None:
         """One service of a node."""
         return self._tables.services.rows.get((node.lower(), id.lower()))
+
+    def instances_index(self, name: str) -> int:
+        """The index of an answer about the instances of a service."""
+        return self._service_index(name, "services", "nodes")
 
     def service_nodes(self, name: str, tags: Iterable[str] | None = None) -> tuple[int, list[ServiceNode]]:
         """
@@ -91,9 +103,12 @@ class Catalog:
         """
         tables = self._tables
         keys = tables.services_by_name.keys(name.lower())
-        index = self._service_index(name, bool(keys), "services", "nodes")
         rows = tables.services.rows
-        return index, [self._with_node(key, rows[key]) for key in _tagged(keys, tables, tags)]
+        return self.instances_index(name), [self._with_node(key, rows[key]) for key in _tagged(keys, tables, tags)]
+
+    def health_index(self, name: str) -> int:
+        """The index of an answer about the instances of a service with their checks."""
+        return self._service_index(name, "checks", "services", "nodes")
 
     def check_service_nodes(self, name: str, tags: Iterable[str] | None = None) -> tuple[int, list[CheckServiceNode]]:
         """
@@ -104,7 +119,6 @@ class Catalog:
         """
         tables = self._tables
         keys = tables.services_by_name.keys(name.lower())
-        index = self._service_index(name, bool(keys), "checks", "services", "nodes")
         found = [
             CheckServiceNode(
                 node=tables.nodes.rows[key[0]],
@@ -113,7 +127,7 @@ class Catalog:
             )
             for key in _tagged(keys, tables, tags)
         ]
-        return index, found
+        return self.health_index(name), found
 
     # ---- checks ----
 
@@ -144,13 +158,13 @@ class Catalog:
     def _index(self, *names: str) -> int:
         return self._tables.index(*[PEER + name for name in names]) or 1
 
-    def _service_index(self, name: str, exists: bool, *otherwise: str) -> int:
+    def _service_index(self, name: str, *otherwise: str) -> int:
         """
         An existing service has an index of its own. One that is not there has that of the last service that went, so
         that whoever waits for it sleeps while others change.
         """
         rows = self._tables.indexes.rows
-        if not exists and SERVICE_EXTINCTION in rows:
+        if SERVICE_EXTINCTION in rows and name.lower() not in self._tables.services_by_name:
             return rows[SERVICE_EXTINCTION]
         return rows.get(service_index(name)) or self._index(*otherwise)
 

@@ -35,10 +35,12 @@ class Store:
     @ivar virtual_ips: addresses of services in the mesh.
     @ivar coordinates: where nodes are in the network.
     @ivar watches: who waits; survives a restore.
+    @ivar derived: what was made from the state; it is told first, so that whoever is woken finds nothing old.
     """
 
     def __init__(self) -> None:
         self.watches = Watches()
+        self.derived = Watches()
         self._take(Tables())
 
     def _take(self, tables: Tables) -> None:
@@ -66,13 +68,14 @@ class Store:
     def applied(self) -> None:
         """A batch of commands ends: wake whoever waits for what it touched."""
         journal = self.tables.journal
-        if self.watches:
+        if self.watches or self.derived:
             touched: set[Key] = set()
             for table, key, before, after in journal:
                 if table.touches is not None:
                     touched.update(table.touches(key, before, after))
             journal.clear()
             if touched:
+                self.derived.wake(touched)
                 self.watches.wake(touched)
         else:
             journal.clear()
@@ -92,4 +95,5 @@ class Store:
         Become what C{other} is; it must not be used any more. Everybody who waits is woken.
         """
         self._take(other.tables)
+        self.derived.wake_all()
         self.watches.wake_all()
