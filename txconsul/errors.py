@@ -7,6 +7,8 @@ L{Corrupt} ours (stop). C{status} is the HTTP status, C{str(error)} the text tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = [
     "BadRequest",
     "Conflict",
@@ -30,7 +32,19 @@ __all__ = [
     "TxconsulError",
     "Unavailable",
     "UnknownMethod",
+    "several",
 ]
+
+
+def several(problems: Sequence[str]) -> str:
+    """
+    Several problems as one text, as the field's Go programs list them.
+
+    >>> several(["a", "b"])
+    '2 errors occurred:\\n\\t* a\\n\\t* b\\n\\n'
+    """
+    head = "1 error occurred:" if len(problems) == 1 else f"{len(problems)} errors occurred:"
+    return head + "".join(f"\n\t* {problem}" for problem in problems) + "\n\n"
 
 
 class TxconsulError(Exception):

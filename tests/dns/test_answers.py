@@ -8,7 +8,8 @@ from tests.dns.asking import NOW, Asking, show
 from txconsul.dns.message import CLIENT_SUBNET, NOERROR, NOTIMP, NXDOMAIN, REFUSED, SERVFAIL
 from txconsul.dns.records import parse_address
 from txconsul.endpoints.placing import Me
-from txconsul.records.service import ServiceAddress, Weights
+from txconsul.records.autopilot import SystemMetadataEntry, SystemMetadataRequest
+from txconsul.records.service import ConnectProxyConfig, ServiceAddress, ServiceConnect, Weights
 
 SOA = "consul. 0 SOA ns.consul."
 
@@ -198,14 +199,38 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(len(asking.answers("web.service.consul", udp=False)), 2)
         self.assertEqual(len(asking.answers("web.service.consul", "SRV", udp=False)), 5)
 
-    def test_unserved(self) -> None:
-        """Names of the mesh and of queries are answered as where there is nothing."""
+    def test_mesh(self) -> None:
+        """C{connect} leads to proxies and native instances, whatever stands before the name; a peer makes no odds."""
         asking = Asking()
-        asking.service("n1", "10.0.0.1", "web", tagged_addresses={"consul-virtual": ServiceAddress("240.0.0.1", 80)})
-        for kind in ("connect", "ingress", "query"):
+        asking.service("n1", "10.0.0.1", "web", port=80)
+        config = ConnectProxyConfig(destination_service_name="web")
+        asking.service("n2", "10.0.0.2", "side", port=21000, kind="connect-proxy", proxy=config)
+        asking.service("n3", "10.0.0.3", "own", port=9000, connect=ServiceConnect(native=True))
+        self.assertEqual(
+            asking.answers("web.connect.consul", "SRV"), ["web.connect.consul. 0 SRV 1 1 21000 n2.node.dc1.consul."]
+        )
+        for name in ("web.connect.consul", "tag.web.connect.dc1.consul", "web.connect.east.peer.consul"):
+            self.assertEqual(asking.answers(name), [f"{name}. 0 A 10.0.0.2"])
+        self.assertEqual(asking.answers("own.connect.consul"), ["own.connect.consul. 0 A 10.0.0.3"])
+        for name in ("side.connect.consul", "web.connect.dc2.consul", "web.service.east.peer.consul"):
+            self.assertEqual(asking.ask(name).rcode, NXDOMAIN)
+
+    def test_nothingOfTheKind(self) -> None:
+        """Where no gateway lets anybody in, and no query is defined, the name does not exist."""
+        asking = Asking()
+        asking.service("n1", "10.0.0.1", "web")
+        for kind in ("ingress", "query"):
             self.assertEqual(asking.ask(f"web.{kind}.consul").rcode, NXDOMAIN)
+
+    def test_virtual(self) -> None:
+        """A virtual address is told for every type; a peer has none; a new one replaces what was kept."""
+        asking = Asking()
+        entry = SystemMetadataEntry(key="virtual-ips", value="true")
+        asking.served.call("SystemMetadata.Apply", SystemMetadataRequest(datacenter="dc1", op="upsert", entry=entry))
+        self.assertEqual(asking.answers("web.virtual.consul", "SRV"), [])
+        asking.service("n1", "10.0.0.1", "web", connect=ServiceConnect(native=True))
         self.assertEqual(asking.answers("web.virtual.consul", "SRV"), ["web.virtual.consul. 0 A 240.0.0.1"])
-        for name in ("none.virtual.consul", "web.virtual.dc1.consul"):
+        for name in ("none.virtual.consul", "web.virtual.dc1.consul", "web.virtual.east.peer.consul"):
             self.assertEqual((asking.ask(name).rcode, asking.answers(name)), (NOERROR, []))
 
 

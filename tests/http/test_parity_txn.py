@@ -63,6 +63,7 @@ class OperationTests(SynchronousTestCase):
             "ID": "p",
             "Service": "p",
             "Kind": "connect-proxy",
+            "Port": 1,
             "SocketPath": "/s",
             "ContentHash": "h",
             "Datacenter": "dc9",

@@ -308,9 +308,9 @@ class Answerer:
         return [Record(name, CNAME, ttl, (target,)), *await self._alias(making, target)]
 
     async def _virtual(self, making: _Making, what: Asked) -> None:
-        if what.peer or what.place:
-            return  # virtual addresses of peers are not known
-        text = await making.lookups.virtual_address(what.name, self._settings.datacenter)
+        # addresses are given out by each datacenter for itself: a word that could name one names a peer here
+        peer = what.peer or what.place
+        text = await making.lookups.virtual_address(what.name, peer, self._settings.datacenter)
         address = parse_address(text) if text else None
         if address is not None:
             record = address_record(self._lowered(making), address, self._settings.node_ttl, ANY)
@@ -338,10 +338,10 @@ class Answerer:
             making.lookups.drawn = True
 
     async def _service(self, making: _Making, what: Asked) -> None:
-        if what.kind != "service" or what.peer:
-            raise _NoSuchName  # the mesh, queries and peers: nothing of theirs is known
+        if what.kind == "query" or (what.kind == "service" and what.peer):
+            raise _NoSuchName  # queries and peers: nothing of theirs is known
         datacenter = what.datacenter or self._settings.datacenter
-        instances = await making.lookups.instances(what.name, what.tag, datacenter)
+        instances = await making.lookups.instances(what.name, what.tag, datacenter, what.kind)
         if not instances:
             raise _NoSuchName
         self._shuffle(making, instances)

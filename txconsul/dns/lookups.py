@@ -12,7 +12,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from txconsul.dns.settings import DNSSettings
-from txconsul.records.catalog import CheckServiceNode, Node, ServiceNode
+from txconsul.records.catalog import CheckServiceNode, Node
 from txconsul.records.health import CRITICAL
 from txconsul.records.queries import DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest
 from txconsul.records.query import Context, QueryOptions
@@ -70,14 +70,21 @@ class Lookups:
         self.lasting = lasting  # a failure is not: it never comes here
         return answer.value
 
-    async def instances(self, service: str, tag: str, datacenter: str) -> list[CheckServiceNode]:
-        """A list of the instances of a service that may be told of: none is critical, or all pass."""
+    async def instances(self, service: str, tag: str, datacenter: str, kind: str = "service") -> list[CheckServiceNode]:
+        """
+        A list of the instances of a service that may be told of: none is critical, or all pass.
+
+        @param kind: C{connect} for what makes the service reachable in the mesh, C{ingress} for the gateways that let
+            others in to it.
+        """
         only_passing = self._settings.only_passing
         request = ServiceSpecificRequest(
             datacenter=datacenter,
             service_name=service,
             service_tags=(tag,) if tag else (),
             must_be_passing=only_passing,
+            connect=kind == "connect",
+            ingress=kind == "ingress",
         )
         found: list[CheckServiceNode] = await self._read("Health.ServiceNodes", request)
         if only_passing:
@@ -92,15 +99,15 @@ class Lookups:
             self.lasting = False  # another node's id may begin so one day
         return node
 
-    async def virtual_address(self, service: str, datacenter: str) -> str:
-        """The address that a service has been given in the mesh; empty for none."""
-        request = ServiceSpecificRequest(datacenter=datacenter, service_name=service)
-        found: list[ServiceNode] = await self._read("Catalog.ServiceNodes", request)
-        for one in found:
-            tagged = (one.service_tagged_addresses or {}).get("consul-virtual")
-            if tagged is not None and tagged.address:
-                return tagged.address
-        return ""
+    async def virtual_address(self, service: str, peer: str, datacenter: str) -> str:
+        """
+        The address that a service has been given in the mesh; empty for none.
+
+        @param peer: where the service was imported from; empty for this cluster itself.
+        """
+        request = ServiceSpecificRequest(datacenter=datacenter, service_name=service, peer_name=peer)
+        address: str = await self._read("Catalog.VirtualIPForService", request)
+        return address
 
     async def names_of(self, address: IPv4Address | IPv6Address, datacenter: str) -> tuple[str, str]:
         """C{(node, service)} with an address; both empty for none."""

@@ -16,8 +16,10 @@ from uuid import UUID
 import msgspec
 
 from txconsul.endpoints.authorizing import Authorizer
+from txconsul.endpoints.central_config import merged_instance, merged_node, merged_service
 from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.registry import Decided, read, server, write
+from txconsul.endpoints.service_rules import check_service
 from txconsul.endpoints.site import Site
 from txconsul.errors import InvalidRequest
 from txconsul.language.bexpr import Filter, filter_for
@@ -33,9 +35,10 @@ from txconsul.records.queries import (
 )
 from txconsul.records.service import NodeService
 from txconsul.state.store import Store
+from txconsul.state.watches import Key, table
+from txconsul.state.watches import mesh as mesh_key
 from txconsul.state.watches import node as node_key
 from txconsul.state.watches import service as service_key
-from txconsul.state.watches import table
 
 __all__ = ["prepare_check", "prepare_node", "prepare_service"]
 
@@ -67,8 +70,9 @@ def prepare_service(service: NodeService, authorizer: Authorizer) -> NodeService
     """
     A service made complete: without an id, its name is its id.
 
-    @raise InvalidRequest: it has no name, or an address that no client could reach.
+    @raise InvalidRequest: it has no name, an address that no client could reach, or breaks a rule of the mesh.
     """
+    check_service(service)
     if not service.service:
         if not service.id:
             raise InvalidRequest("Must provide service name (Service.Service)")
@@ -77,6 +81,8 @@ def prepare_service(service: NodeService, authorizer: Authorizer) -> NodeService
         raise InvalidRequest("Invalid service address")
     if service.service != CONSUL_SERVICE:
         authorizer.require_service_write(service.service)
+    if service.kind == "connect-proxy":
+        authorizer.require_service_write(service.proxy.destination_service_name)
     return service if service.id else msgspec.structs.replace(service, id=service.service)
 
 
@@ -109,6 +115,9 @@ def prepare_check(check: HealthCheck, node: str) -> HealthCheck:
 @write("Catalog.Register", RegisterRequest, Command.REGISTER)
 def register(store: Store, request: RegisterRequest, authorizer: Authorizer, leading: Leading) -> RegisterRequest:
     """Say that a node, a service on it, or checks of them exist; None."""
+    parts = (request, request.service, request.check, *(request.checks or ()))
+    if any(part is not None and part.peer_name for part in parts):
+        raise InvalidRequest("cannot register requests with PeerName in them")
     prepare_node(request.node, request.id)
     if not request.address and not request.skip_node_update:
         raise InvalidRequest("Must provide address if SkipNodeUpdate is not set")
@@ -165,11 +174,31 @@ def _services_kept(store: Store, request: DCSpecificRequest) -> int:
 
 
 def _instances_kept(store: Store, request: ServiceSpecificRequest) -> int:
-    return 0 if request.node_meta_filters else store.catalog.instances_index(request.service_name)
+    if request.node_meta_filters:
+        return 0
+    name = request.service_name
+    return store.catalog.mesh_index(name) if request.connect else store.catalog.instances_index(name)
 
 
 def _health_kept(store: Store, request: ServiceSpecificRequest) -> int:
-    return 0 if request.node_meta_filters else store.catalog.health_index(request.service_name)
+    if request.node_meta_filters or request.ingress:
+        return 0
+    name = request.service_name
+    return store.catalog.mesh_index(name) if request.connect else store.catalog.health_index(name)
+
+
+def _asks_gateways(request: ServiceSpecificRequest) -> bool:
+    """Consul heeds tags first, and then looks at the service itself."""
+    return request.ingress and not request.service_tags
+
+
+def _health_watched(request: ServiceSpecificRequest) -> tuple[Key]:
+    return (table("gateway-services"),) if _asks_gateways(request) else _instances_watched(request)
+
+
+def _instances_watched(request: ServiceSpecificRequest) -> tuple[Key]:
+    name = request.service_name
+    return (mesh_key(name) if request.connect else service_key(name),)
 
 
 def _filter(request: Any, record: type[Record]) -> Filter | None:
@@ -269,6 +298,8 @@ def node_services(store: Store, request: NodeSpecificRequest, authorizer: Author
     index, found = store.catalog.node_services(request.node)
     if found is not None and request.peer_name and found[0].peer_name != request.peer_name:
         found = None
+    if found is not None and request.merge_central_config:
+        found = (found[0], {id: merged_service(one) for id, one in found[1].items()})
     if chosen is None or found is None:
         return index, found
     return index, (found[0], chosen.select_values(found[1]))
@@ -277,13 +308,18 @@ def node_services(store: Store, request: NodeSpecificRequest, authorizer: Author
 @read(
     "Catalog.ServiceNodes",
     ServiceSpecificRequest,
-    lambda request: (service_key(request.service_name),),
+    _instances_watched,
     kept=_instances_kept,
 )
 def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node."""
     chosen = _filter(request, ServiceNode)
-    index, found = store.catalog.service_nodes(request.service_name, request.service_tags)
+    if request.connect:  # tags do not matter: a proxy need not have those of its service
+        index, found = store.catalog.mesh_nodes(request.service_name)
+    else:
+        index, found = store.catalog.service_nodes(request.service_name, request.service_tags)
+    if request.merge_central_config:
+        found = [merged_node(one) for one in found]
     wanted = request.node_meta_filters
     if wanted:
         found = [one for one in found if _has_meta(one.node_meta, wanted)]
@@ -317,13 +353,20 @@ def checks_in_state(store: Store, request: ChecksInStateRequest, authorizer: Aut
 @read(
     "Health.ServiceNodes",
     ServiceSpecificRequest,
-    lambda request: (service_key(request.service_name),),
+    _health_watched,
     kept=_health_kept,
 )
 def health_service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node and the checks of both."""
     chosen = _filter(request, CheckServiceNode)
-    index, found = store.catalog.check_service_nodes(request.service_name, request.service_tags)
+    if request.connect:
+        index, found = store.catalog.mesh_instances(request.service_name)
+    elif _asks_gateways(request):
+        index, found = 1, []  # which gateways let clients in is said by configuration entries, and there are none yet
+    else:
+        index, found = store.catalog.check_service_nodes(request.service_name, request.service_tags)
+    if request.merge_central_config:
+        found = [merged_instance(one) for one in found]
     if request.node_meta_filters:
         wanted = request.node_meta_filters
         found = [one for one in found if one.node is not None and _has_meta(one.node.meta, wanted)]

@@ -4,9 +4,21 @@ All methods together: importing this declares every endpoint.
 
 from __future__ import annotations
 
-from txconsul.endpoints import agent, agent_services, catalog, kv, metadata, reverse, session, snapshot, status, txn
+from txconsul.endpoints import (
+    agent,
+    agent_services,
+    catalog,
+    kv,
+    mesh,
+    metadata,
+    reverse,
+    session,
+    snapshot,
+    status,
+    txn,
+)
 from txconsul.endpoints.registry import METHODS
 
 __all__ = ["METHODS"]
 
-_DECLARED = (agent, agent_services, catalog, kv, metadata, reverse, session, snapshot, status, txn)
+_DECLARED = (agent, agent_services, catalog, kv, mesh, metadata, reverse, session, snapshot, status, txn)

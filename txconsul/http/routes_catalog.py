@@ -78,7 +78,10 @@ def _show_instances(instances: list[ServiceNode]) -> list[ServiceNode]:
 def _render_health(api: API, call: Call, answer: Answer) -> Response:
     head = _consistency_head(call, answer)
     target = call.target
-    if call.prepared.options.min_query_index > 0 and not (target.get("near") or target.has("merge-central-config")):
+    request = call.prepared
+    if request.options.min_query_index > 0 and not (
+        target.get("near") or request.merge_central_config or request.ingress
+    ):
         head = head.replace(_BLOCKING, _STREAMING)
     return shown(api.settings, answer, _show_health, call.pretty, head)
 
@@ -141,6 +144,11 @@ def _of_node(api: API, target: Target, rest: bytes) -> NodeSpecificRequest:
     )
 
 
+def _of_node_merged(api: API, target: Target, rest: bytes) -> NodeSpecificRequest:
+    request = _of_node(api, target, rest)
+    return msgspec.structs.replace(request, merge_central_config=target.has("merge-central-config"))
+
+
 def _of_service(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
     options = read_options(target, api.settings.read_defaults)
     if not rest:
@@ -154,9 +162,25 @@ def _of_service(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest
         service_tags=tuple(target.query.get("tag", ())),
         must_be_passing=target.has("passing") and passing not in _FALSE,
         node_meta_filters=_meta_filters(target),
+        merge_central_config=target.has("merge-central-config"),
         peer_name=target.get("peer"),
         options=options,
     )
+
+
+def _of_mesh(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
+    return msgspec.structs.replace(_of_service(api, target, rest), connect=True)
+
+
+def _of_ingress(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
+    return msgspec.structs.replace(_of_service(api, target, rest), ingress=True)
+
+
+def _of_gateway(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
+    options = read_options(target, api.settings.read_defaults)
+    if not rest:
+        raise BadRequest("Missing gateway name")
+    return ServiceSpecificRequest(datacenter=datacenter(api, target), service_name=text(rest), options=options)
 
 
 def _of_state(api: API, target: Target, rest: bytes) -> ChecksInStateRequest:
@@ -214,10 +238,14 @@ ROUTES = [
     Route(b"/v1/catalog/nodes", _reads("Catalog.ListNodes", _of_dc, tenancy=PARTITION)),
     Route(b"/v1/catalog/services", _reads("Catalog.ListServices", _of_dc)),
     Route(b"/v1/catalog/node/", _reads("Catalog.NodeServices", _of_node, _render_node)),
-    Route(b"/v1/catalog/node-services/", _reads("Catalog.NodeServices", _of_node, _render_node_list)),
+    Route(b"/v1/catalog/node-services/", _reads("Catalog.NodeServices", _of_node_merged, _render_node_list)),
     Route(b"/v1/catalog/service/", _reads("Catalog.ServiceNodes", _of_service, _render_instances)),
+    Route(b"/v1/catalog/connect/", _reads("Catalog.ServiceNodes", _of_mesh, _render_instances)),
+    Route(b"/v1/catalog/gateway-services/", _reads("Catalog.GatewayServices", _of_gateway)),
     Route(b"/v1/health/node/", _reads("Health.NodeChecks", _of_node, _render_checks)),
     Route(b"/v1/health/checks/", _reads("Health.ServiceChecks", _of_service, _render_checks)),
     Route(b"/v1/health/state/", _reads("Health.ChecksInState", _of_state, _render_checks)),
     Route(b"/v1/health/service/", _reads("Health.ServiceNodes", _of_service, _render_health, meta_on_error=False)),
+    Route(b"/v1/health/connect/", _reads("Health.ServiceNodes", _of_mesh, _render_health, meta_on_error=False)),
+    Route(b"/v1/health/ingress/", _reads("Health.ServiceNodes", _of_ingress, _render_health, meta_on_error=False)),
 ]

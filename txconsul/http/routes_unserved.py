@@ -92,8 +92,6 @@ _UNSERVED = """
     POST               /v1/agent/connect/authorize
     GET                /v1/agent/connect/ca/roots
     GET                /v1/agent/connect/ca/leaf/
-    GET                /v1/catalog/connect/
-    GET                /v1/catalog/gateway-services/
     PUT                /v1/config
     GET,DELETE         /v1/config/
     GET,PUT            /v1/connect/ca/configuration
@@ -110,8 +108,6 @@ _UNSERVED = """
     PUT                /v1/event/fire/
     GET                /v1/event/list
     GET                /v1/exported-services
-    GET                /v1/health/connect/
-    GET                /v1/health/ingress/
     POST               /v1/internal/acl/authorize
     GET                /v1/internal/federation-states
     GET                /v1/internal/federation-states/mesh-gateways

@@ -47,10 +47,15 @@ class MembersRequest(Record, frozen=True):
 
 
 class NodeSpecificRequest(Record, frozen=True):
-    """Ask about one node."""
+    """
+    Ask about one node.
+
+    @ivar merge_central_config: show proxies and gateways with what configuration entries say of them.
+    """
 
     datacenter: str = ""
     node: str = ""
+    merge_central_config: bool = False
     peer_name: str = ""
     options: QueryOptions = DEFAULT
 
@@ -61,12 +66,20 @@ class ServiceSpecificRequest(Record, frozen=True):
 
     @ivar service_tags: only instances with all of these tags.
     @ivar must_be_passing: only instances whose checks all pass.
+    @ivar connect: instances which make the service reachable in the mesh: its proxies, or itself.
+    @ivar ingress: the ingress gateways that let clients from outside the mesh in to the service.
+    @ivar merge_central_config: show proxies and gateways with what configuration entries say of them.
+    @ivar service_kind: of the service, where that matters.
     """
 
     datacenter: str = ""
     service_name: str = ""
     service_tags: tuple[str, ...] = ()
     must_be_passing: bool = False
+    connect: bool = False
+    ingress: bool = False
+    merge_central_config: bool = False
+    service_kind: str = ""
     node_meta_filters: dict[str, str] | None = None
     peer_name: str = ""
     options: QueryOptions = DEFAULT

@@ -11,7 +11,14 @@ from collections.abc import Iterable
 from txconsul.records.catalog import CheckServiceNode, Node, ServiceNode
 from txconsul.records.health import ANY, HealthCheck
 from txconsul.records.service import NodeService, Weights
-from txconsul.state.registrations import NODE_EXTINCTION, SERVICE_EXTINCTION, node_index, service_index
+from txconsul.state.registrations import (
+    MESH_EXTINCTION,
+    NODE_EXTINCTION,
+    SERVICE_EXTINCTION,
+    mesh_index,
+    node_index,
+    service_index,
+)
 from txconsul.state.tables import PEER, Pair, Tables
 
 __all__ = ["Catalog"]
@@ -119,15 +126,47 @@ class Catalog:
         """
         tables = self._tables
         keys = tables.services_by_name.keys(name.lower())
-        found = [
-            CheckServiceNode(
-                node=tables.nodes.rows[key[0]],
-                service=tables.services.rows[key],
-                checks=(*self._checks_of((key[0], "")), *self._checks_of(key)),
-            )
-            for key in _tagged(keys, tables, tags)
-        ]
-        return self.health_index(name), found
+        return self.health_index(name), [self.instance(key) for key in _tagged(keys, tables, tags)]
+
+    def instance(self, key: Pair) -> CheckServiceNode:
+        """One instance, which is there, with its node and the checks of both."""
+        tables = self._tables
+        return CheckServiceNode(
+            node=tables.nodes.rows[key[0]],
+            service=tables.services.rows[key],
+            checks=(*self._checks_of((key[0], "")), *self._checks_of(key)),
+        )
+
+    # ---- the mesh ----
+
+    def mesh_index(self, name: str) -> int:
+        """The index of an answer about what makes a service reachable in the mesh."""
+        tables = self._tables
+        indexes = tables.indexes.rows
+        keys = tables.services_by_mesh_name.keys(name.lower())
+        if not keys:
+            return indexes.get(MESH_EXTINCTION, 1)
+        own = indexes.get(mesh_index(name))
+        if own is not None:
+            return own
+        # of a snapshot by Consul, nothing was changed since
+        services = tables.services.rows
+        return tables.index(*[service_index(services[key].service) for key in keys]) or 1
+
+    def mesh_nodes(self, name: str) -> tuple[int, list[ServiceNode]]:
+        """
+        What makes a service reachable in the mesh: its proxies, and its own instances that speak the mesh's protocol.
+
+        @return: C{(index, instances)}, each with its node.
+        """
+        tables = self._tables
+        keys = tables.services_by_mesh_name.keys(name.lower())
+        return self.mesh_index(name), [self._with_node(key, tables.services.rows[key]) for key in keys]
+
+    def mesh_instances(self, name: str) -> tuple[int, list[CheckServiceNode]]:
+        """L{mesh_nodes} with the checks of each."""
+        keys = self._tables.services_by_mesh_name.keys(name.lower())
+        return self.mesh_index(name), [self.instance(key) for key in keys]
 
     # ---- checks ----
 

@@ -26,13 +26,24 @@ from txconsul.state.sessions import Sessions
 from txconsul.state.tables import PEER, Pair, Tables, kinds_and_names, mesh_name
 from txconsul.state.virtual_ips import TAG, VirtualIPs
 
-__all__ = ["NODE_EXTINCTION", "SERVICE_EXTINCTION", "Registrations", "kind_indexes", "node_index", "service_index"]
+__all__ = [
+    "MESH_EXTINCTION",
+    "NODE_EXTINCTION",
+    "SERVICE_EXTINCTION",
+    "Registrations",
+    "kind_indexes",
+    "mesh_index",
+    "node_index",
+    "service_index",
+]
 
 _NODES = ("nodes", PEER + "nodes")
 _SERVICES = ("services", PEER + "services")
 _CHECKS = ("checks", PEER + "checks")
 #: Index of the last time that the last instance of a service, or a node, went.
 SERVICE_EXTINCTION = PEER + "service_last_extinction"
+#: Of the last time that nothing made some service reachable in the mesh any more; of this program only.
+MESH_EXTINCTION = PEER + "mesh_last_extinction"
 NODE_EXTINCTION = PEER + "node_last_extinction"
 
 #: The largest weight of a DNS answer: Consul's documented bound, that of 16 bits.
@@ -64,6 +75,14 @@ def service_index(name: str) -> str:
 def node_index(name: str) -> str:
     """The entry of the index table that stands for one node."""
     return f"{PEER}node.{name.lower()}"
+
+
+def mesh_index(name: str) -> str:
+    """
+    The entry of the index table that stands for what makes one service reachable in the mesh. Of this program only:
+    Consul's answers take the highest index of the instances' names, which goes back when one of the names goes.
+    """
+    return f"{PEER}mesh.{name.lower()}"
 
 
 def kind_indexes(kind: str) -> tuple[str, str]:
@@ -239,14 +258,9 @@ class Registrations:
         tables.services.put(key, service)
         gone = [name for name in kinds_and_names(present) if name not in listed] if present is not None else []
         self._raise_kinds(index, new + gone)
-        tables.raise_index(
-            service.modify_index,
-            *_SERVICES,
-            service_index(service.service),
-            *kind_indexes(service.kind),
-            *_NODES,
-            node_index(node),
-        )
+        tables.raise_index(index, *_SERVICES, *_shown_by(service), *_NODES, node_index(node))
+        if present is not None:
+            self._left_mesh(index, present)
 
     def _raise_kinds(self, index: int, kinds: Iterable[Pair]) -> None:
         """Names that appeared in, or went from, the lists of names by kind."""
@@ -288,6 +302,7 @@ class Registrations:
             tables.raise_index(index, service_index(name))
         else:
             self._extinct(index, service)
+        self._left_mesh(index, service)
         listed = tables.services_by_kind_and_name
         self._raise_kinds(index, [name for name in kinds_and_names(service) if name not in listed])
 
@@ -301,6 +316,19 @@ class Registrations:
         tables.raise_index(index, SERVICE_EXTINCTION)
         self._virtual_ips.release(index, service.service, service.peer_name)
 
+    def _left_mesh(self, index: int, service: NodeService) -> None:
+        """An instance went, or is not what it was: it may have been the last to make a service reachable."""
+        tables = self._tables
+        name = mesh_name(service)
+        if not name:
+            return
+        if name.lower() in tables.services_by_mesh_name:
+            tables.raise_index(index, mesh_index(name))
+            return
+        if mesh_index(name) in tables.indexes.rows:
+            tables.indexes.remove(mesh_index(name))
+        tables.raise_index(index, MESH_EXTINCTION)
+
     def delete_service_cas(self, index: int, compared: int, node: str, id: str) -> bool:
         """Delete a service if its index is C{compared}. @return: whether it was."""
         present = self._tables.services.rows.get((node.lower(), id.lower()))
@@ -313,8 +341,7 @@ class Registrations:
         """The answers about every service of a node change, since they show the node and its checks."""
         tables = self._tables
         for key in tables.services_by_node.keys(node.lower()):
-            service = tables.services.rows[key]
-            tables.raise_index(index, service_index(service.service), *kind_indexes(service.kind))
+            tables.raise_index(index, *_shown_by(tables.services.rows[key]))
 
     # ---- checks ----
 
@@ -350,7 +377,7 @@ class Registrations:
             if service is None:
                 self._raise_services_of(index, check.node)
             else:
-                tables.raise_index(index, service_index(service.service), *kind_indexes(service.kind))
+                tables.raise_index(index, *_shown_by(service))
         if check.status == CRITICAL:
             for session in self._sessions.of_check(*key):
                 self._sessions.destroy(index, session.id)
@@ -380,7 +407,7 @@ class Registrations:
             tables.raise_index(index, service_index(check.service_name))
             service = tables.services.rows.get((key[0], check.service_id.lower()))
             if service is not None:
-                tables.raise_index(index, *kind_indexes(service.kind))
+                tables.raise_index(index, *_shown_by(service))
         else:
             self._raise_services_of(index, check.node)
             tables.raise_index(index, *_SERVICES)
@@ -396,6 +423,13 @@ class Registrations:
             return False
         self.delete_check(index, node, check_id)
         return True
+
+
+def _shown_by(service: NodeService) -> tuple[str, ...]:
+    """The entries of the index table that stand for answers which show an instance, its node and its checks."""
+    own = (service_index(service.service), *kind_indexes(service.kind))
+    reachable = mesh_name(service)
+    return (*own, mesh_index(reachable)) if reachable else own
 
 
 # ---- what counts as the same ----

@@ -98,7 +98,9 @@ class Tables:
         )
 
         #: By C{(peer, service)}.
-        self.virtual_ips: Table[Pair, ServiceVirtualIP] = Table("service-virtual-ips", journal)
+        self.virtual_ips: Table[Pair, ServiceVirtualIP] = Table(
+            "service-virtual-ips", journal, touches=_virtual_ip_touched
+        )
         #: By whether it is the counter.
         self.free_virtual_ips: Table[bool, FreeVirtualIP] = Table("free-virtual-ips", journal)
 
@@ -136,7 +138,7 @@ class Tables:
 
     def _services_on(self, node: str) -> Iterator[Key]:
         for key in self.services_by_node.keys(node):
-            yield ("service", self.services.rows[key].service.lower())
+            yield from _names_of(self.services.rows[key])
 
     def _node_touched(self, key: str, before: Node | None, after: Node | None) -> Iterator[Key]:
         yield ("table", "nodes")
@@ -151,6 +153,9 @@ class Tables:
             if check is not None:
                 if check.service_id:
                     yield ("service", check.service_name.lower())
+                    instance = self.services.rows.get((key[0], check.service_id.lower()))
+                    if instance is not None:
+                        yield from _names_of(instance)
                 else:
                     yield from self._services_on(key[0])
 
@@ -189,7 +194,20 @@ def _service_touched(key: Pair, before: NodeService | None, after: NodeService |
     yield ("node", key[0])
     for service in (before, after):
         if service is not None:
-            yield ("service", service.service.lower())
+            yield from _names_of(service)
+
+
+def _names_of(service: NodeService) -> Iterator[Key]:
+    """Whose answers show an instance: its own name's, and those of what it makes reachable in the mesh."""
+    yield ("service", service.service.lower())
+    reachable = mesh_name(service)
+    if reachable:
+        yield ("mesh", reachable.lower())
+
+
+def _virtual_ip_touched(key: Pair, before: ServiceVirtualIP | None, after: ServiceVirtualIP | None) -> Iterator[Key]:
+    yield ("table", "service-virtual-ips")
+    yield ("virtual-ip", key)
 
 
 def mesh_name(service: NodeService) -> str | None:

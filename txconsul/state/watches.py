@@ -20,11 +20,13 @@ __all__ = [
     "coordinate",
     "kv_key",
     "kv_prefix",
+    "mesh",
     "node",
     "node_sessions",
     "service",
     "session",
     "table",
+    "virtual_ip",
 ]
 
 Key = tuple[str, Hashable]
@@ -56,6 +58,16 @@ def node(name: str) -> Key:
 def service(name: str) -> Key:
     """The instances of a service, their nodes and their checks."""
     return ("service", name.lower())
+
+
+def mesh(name: str) -> Key:
+    """The instances that make a service reachable in the mesh, their nodes and their checks."""
+    return ("mesh", name.lower())
+
+
+def virtual_ip(name: str, peer: str = "") -> Key:
+    """The virtual address of a service."""
+    return ("virtual-ip", (peer.lower(), name.lower()))
 
 
 def check(node: str, check_id: str) -> Key:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from txconsul.errors import TxconsulError
+from txconsul.errors import TxconsulError, several
 
 __all__ = ["ConfigurationError", "several"]
 
@@ -21,14 +19,3 @@ class ConfigurationError(TxconsulError):
         super().__init__(message)
         self.key = key
         self.file = file
-
-
-def several(messages: Sequence[str]) -> str:
-    """
-    The text of several errors found together, as the field's Go programs list them.
-
-    >>> several(["a", "b"])
-    '2 errors occurred:\\n\\t* a\\n\\t* b\\n\\n'
-    """
-    head = "1 error occurred:" if len(messages) == 1 else f"{len(messages)} errors occurred:"
-    return head + "".join(f"\n\t* {message}" for message in messages) + "\n\n"

@@ -1,0 +1,1 @@
+Proxies, gateways and services of the mesh are checked when they are registered, and found by `/v1/catalog/connect`, `/v1/health/connect` and `NAME.connect.consul`; waiting for those of one service wakes for no others, and misses none.
