@@ -16,7 +16,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from txconsul.agent.facts import AgentFacts
+from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.logs import LEVELS, observer, open_file
 from txconsul.agent.process import COLLECTOR_THRESHOLD, PidFile, calm_collector, monotonic, notify
 from txconsul.errors import DiskFull
@@ -180,21 +180,23 @@ class FactsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """An agent that was asked one thing."""
-        self.facts = AgentFacts(
-            {"NodeName": "a"}, {"Name": "a"}, {"rack": "1"}, "/", dict, lambda: {"g": 1.0}, lambda: {"KVS.Get": 2}
-        )
+        portrait = Portrait(outline={"NodeName": "a"}, member={"Name": "a"}, node_meta={"rack": "1"}, data_dir="/")
+        self.facts = AgentFacts(portrait, lambda: {"a": 1}, dict, lambda: {"g": 1.0}, lambda: {"KVS.Get": 2})
 
     def test_document(self) -> None:
         """Configuration, member and metadata."""
         document = self.facts.document()
         self.assertEqual((document["Config"]["NodeName"], document["Meta"]), ("a", {"rack": "1"}))
+        self.assertEqual(document["DebugConfig"], {"a": 1})
+        self.assertNotIn("xDS", document)
         self.assertEqual(self.facts.members(), [document["Member"]])
 
     def test_wide(self) -> None:
         """In the pool of all datacenters an agent has a longer name and another port; it may be in none."""
         for port, wanted in (("7", [("a.dc1", 7, {"dc": "dc1"})]), ("-1", None)):
             member = {"Name": "a", "Port": 5, "Tags": {"dc": "dc1", "wan_join_port": port}}
-            facts = AgentFacts({}, member, {}, "/", dict, dict, dict)
+            portrait = Portrait(outline={}, member=member, node_meta={})
+            facts = AgentFacts(portrait, dict, dict, dict, dict)
             found = facts.members(wan=True)
             shown = None if found is None else [(one["Name"], one["Port"], one["Tags"]) for one in found]
             self.assertEqual(shown, wanted)

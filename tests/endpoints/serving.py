@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -93,6 +94,10 @@ class NoFacts:
     def members(self, wan: bool = False) -> list[dict[str, Any]]:
         """Nobody."""
         return []
+
+    def follow_log(self, level: str, json: bool) -> Iterator[Any]:
+        """A log without a line."""
+        return iter(())
 
 
 class Served:

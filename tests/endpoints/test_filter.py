@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.endpoints.serving import Served
 from tests.http.test_api import Asking
 from txconsul.errors import TxconsulError
-from txconsul.language.bexpr import BadExpression, TooCostly
+from txconsul.language.bexpr import BadExpression, TooCostly, select_seen
 from txconsul.records.base import Record
 from txconsul.records.catalog import RegisterRequest
 from txconsul.records.health import HealthCheck
@@ -172,6 +172,18 @@ class HTTPTests(SynchronousTestCase):
             self.assertEqual(answer.body.count(b'"s1"'), count, answer.body)
         answer = asking.ask("GET", '/v1/agent/members?filter=Addr+==+"127.0.0.1"')
         self.assertEqual((answer.status, b"X-Consul-Index" in answer.head), (500, False))
+
+    def test_seen(self) -> None:
+        """Where nothing was declared, what is not a field matters once there is something that should have it."""
+        check = HealthCheck(check_id="c", name="beat", status="passing")
+        self.assertEqual(select_seen("Nope == 1", HealthCheck, {}), {})
+        self.assertEqual(select_seen("Name == beat", HealthCheck, {"c": check}), {"c": check})
+        for text, checks, wanted in (
+            ("Nope == 1", {"c": check}, 'Selector "Nope" is not valid'),
+            ("Name", {}, "Failed to create boolean expression evaluator: 1:5 (4): no match found"),
+        ):
+            error = self.assertRaises(BadExpression, select_seen, text, HealthCheck, checks)
+            self.assertTrue(str(error).startswith(wanted), str(error))
 
     def test_peers(self) -> None:
         """What was imported from a peer is asked for by the peer's name; there is none yet."""

@@ -87,3 +87,27 @@ class MembersTests(SynchronousTestCase):
             answer = asking.ask("GET", "/v1/agent/members?" + query)
             self.assertEqual((answer.status, answer.body), (status, words))
         self.assertEqual(asking.get("/v1/agent/members?segment=_all&ns=a"), [])
+
+
+class MonitorTests(SynchronousTestCase):
+    """C{/v1/agent/monitor}."""
+
+    def test_asked(self) -> None:
+        """Level and form are parameters; what is logged is the body, piece by piece, of no type."""
+        asking = Asking()
+        asked: list[Any] = []
+
+        def follow(level: str, json: bool) -> Any:
+            asked.append((level, json))
+            return iter([b"a line\n"])
+
+        self.patch(asking.served.site.facts, "follow_log", follow)
+        for target, wanted in (
+            ("", ("INFO", False)),
+            ("?loglevel=", ("INFO", False)),
+            ("?loglevel=trace&logjson", ("trace", True)),
+        ):
+            answer = asking.ask("GET", "/v1/agent/monitor" + target)
+            self.assertEqual((asked.pop(), answer.status), (wanted, 200))
+            self.assertEqual(list(answer.body), [b"a line\n"])
+            self.assertNotIn(b"Content-Type", answer.head)

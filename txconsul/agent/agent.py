@@ -22,11 +22,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txconsul import CONSUL_VERSION, __version__
+from txconsul.agent import identity
 from txconsul.agent.antientropy import AntiEntropy
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, UnixSockets
+from txconsul.agent.debug_config import debug_config
 from txconsul.agent.dns import dns_server
-from txconsul.agent.facts import AgentFacts
+from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.local import LocalState
 from txconsul.agent.persistence import DefinitionFiles
 from txconsul.agent.process import PidFile, calm_collector, notify, raise_file_limit
@@ -121,11 +123,16 @@ class Agent(MultiService):
 
     def _make_server(self) -> Server:
         it = self._configuration
-        facts = AgentFacts(
-            self._shown(),
-            self._member(),
-            dict(self._node_meta()),
-            it.data_dir or None,
+        self._facts = AgentFacts(
+            Portrait(
+                outline=identity.outline(it, self._stores.node_id),
+                member=identity.member(it, self._stores.node_id),
+                node_meta=identity.node_meta(it),
+                data_dir=it.data_dir,
+                coordinate=identity.coordinate(it),
+                xds=identity.xds(it),
+            ),
+            lambda: debug_config(self._configuration, self._stores.node_id),
             self._stats,
             self._gauges,
             lambda: self.server.door.asked,
@@ -158,7 +165,7 @@ class Agent(MultiService):
             rng=Random(SystemRandom().getrandbits(64)),
             wall=lambda: pack_time(time.time_ns()),
             new_id=lambda: str(uuid.uuid4()),
-            facts=facts,
+            facts=self._facts,
             failed=self._failed,
         )
 
@@ -344,6 +351,7 @@ class Agent(MultiService):
             self._dns.stop()
         self.server.door.close()
         self.local.wake_watchers()
+        self._facts.log.end()
         for factory in self._factories:
             await factory.stop(STOP_SECONDS)
         await super().stopService()
@@ -352,53 +360,6 @@ class Agent(MultiService):
         self._log.info("Stopped")
 
     # ---- what it tells of itself ----
-
-    def _shown(self) -> dict[str, Any]:
-        it = self._configuration
-        return {
-            "Datacenter": it.datacenter,
-            "PrimaryDatacenter": it.primary_datacenter,
-            "NodeName": it.node_name,
-            "NodeID": self._stores.node_id,
-            "Revision": "",
-            "Server": it.server,
-            "Version": CONSUL_VERSION,
-            "BuildDate": "0001-01-01T00:00:00Z",
-        }
-
-    def _member(self) -> dict[str, Any]:
-        """What this agent is to its pool, in Serf's and Consul's words."""
-        it = self._configuration
-        return {
-            "Name": it.node_name,
-            "Addr": it.advertise_address,
-            "Port": it.ports.serf_lan,
-            "Tags": {
-                "acls": "0",
-                "bootstrap": "1",
-                "build": f"{CONSUL_VERSION}:",
-                "dc": it.datacenter,
-                "id": self._stores.node_id,
-                "port": str(it.ports.server),
-                "raft_vsn": "3",
-                "role": "consul",
-                "segment": "",
-                "vsn": "2",
-                "vsn_max": "3",
-                "vsn_min": "2",
-                "wan_join_port": str(it.ports.serf_wan),
-            },
-            "Status": 1,
-            "ProtocolMin": 1,
-            "ProtocolMax": 5,
-            "ProtocolCur": 2,
-            "DelegateMin": 2,
-            "DelegateMax": 5,
-            "DelegateCur": 4,
-        }
-
-    def _node_meta(self) -> dict[str, str]:
-        return {"consul-network-segment": "", "consul-version": CONSUL_VERSION, **self._configuration.node_meta}
 
     def _stats(self) -> dict[str, dict[str, str]]:
         consensus = self.server.consensus

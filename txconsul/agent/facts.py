@@ -15,61 +15,96 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from txconsul import CONSUL_VERSION, __version__
+import msgspec
 
-__all__ = ["AgentFacts"]
+from txconsul import CONSUL_VERSION, __version__
+from txconsul.agent.identity import BUILD_DATE
+from txconsul.agent.log_streams import LogStream, LogStreams
+
+__all__ = ["AgentFacts", "Portrait"]
 
 _KIB = 1024
 
 
+class Portrait(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What an agent is, as far as that does not change while it runs.
+
+    @ivar outline: the part of the configuration that clients rely on.
+    @ivar member: what the agent is to the pool that it belongs to.
+    @ivar coordinate: where it is in the network; None where that is not known.
+    @ivar xds: where proxies are told their configuration; None where they are not.
+    """
+
+    outline: dict[str, Any]
+    member: dict[str, Any]
+    node_meta: dict[str, str]
+    data_dir: str = ""
+    coordinate: dict[str, Any] | None = None
+    xds: dict[str, Any] | None = None
+
+
 class AgentFacts:
     """
-    @param configuration: the part of the configuration that may be shown.
-    @param member: what the agent is to the pool that it belongs to.
+    @param debug: the whole configuration that is in force, without secrets.
     @param stats: counts of the running server, by topic.
     @param counters: how often each method was asked.
     """
 
     def __init__(
         self,
-        configuration: dict[str, Any],
-        member: dict[str, Any],
-        node_meta: dict[str, str],
-        data_dir: str | None,
+        portrait: Portrait,
+        debug: Callable[[], dict[str, Any]],
         stats: Callable[[], dict[str, dict[str, str]]],
         gauges: Callable[[], dict[str, float]],
         counters: Callable[[], dict[str, int]],
     ) -> None:
-        self._configuration = configuration
-        self._member = member
-        self._node_meta = node_meta
-        self._data_dir = data_dir
+        self._portrait = portrait
+        self._debug = debug
         self._stats = stats
         self._gauges = gauges
         self._counters = counters
+        self.log = LogStreams()
 
     def document(self) -> dict[str, Any]:
         """What the agent was told to be, and what it does now."""
-        return {
-            "Config": self._configuration,
-            "Member": self._member,
+        it = self._portrait
+        document = {
+            "Config": it.outline,
+            "DebugConfig": self._debug(),
+            "Coord": it.coordinate,
+            "Member": it.member,
             "Stats": self._stats(),
-            "Meta": self._node_meta,
+            "Meta": it.node_meta,
         }
+        if it.xds is not None:
+            document["xDS"] = it.xds
+        return document
+
+    def follow_log(self, level: str, json: bool) -> LogStream:
+        """The log from now on; see L{LogStreams.follow}."""
+        return self.log.follow(level, json)
 
     def members(self, wan: bool = False) -> list[dict[str, Any]] | None:
         """The agent alone: there is no gossip yet that could tell of others."""
         if not wan:
-            return [self._member]
-        tags = dict(self._member["Tags"])
+            return [self._portrait.member]
+        tags = dict(self._portrait.member["Tags"])
         port = int(tags.pop("wan_join_port", -1))
         if port < 0:
             return None
-        return [{**self._member, "Name": f"{self._member['Name']}.{tags['dc']}", "Port": port, "Tags": tags}]
+        return [
+            {
+                **self._portrait.member,
+                "Name": f"{self._portrait.member['Name']}.{tags['dc']}",
+                "Port": port,
+                "Tags": tags,
+            }
+        ]
 
     def version(self) -> dict[str, str]:
         """Which program this is."""
-        return {"SHA": "", "BuildDate": "0001-01-01T00:00:00Z", "HumanVersion": CONSUL_VERSION, "FIPS": ""}
+        return {"SHA": "", "BuildDate": BUILD_DATE, "HumanVersion": CONSUL_VERSION, "FIPS": ""}
 
     def host(self) -> dict[str, Any]:
         """The machine: memory and disk in bytes, processors, and what could not be read."""
@@ -78,7 +113,7 @@ class AgentFacts:
             "Memory": _told(errors, _memory),
             "CPU": _told(errors, _processors),
             "Host": _told(errors, _host),
-            "Disk": _told(errors, lambda: _disk(self._data_dir)),
+            "Disk": _told(errors, lambda: _disk(self._portrait.data_dir or None)),
             "CollectionTime": time.time_ns(),
         }
         document["Errors"] = errors or None

@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from txconsul.errors import TxconsulError
 
-__all__ = ["LEVELS", "JSONLines", "TextLines", "begin", "observer"]
+__all__ = ["LEVELS", "JSONLines", "TextLines", "begin", "json_line", "observer", "text_line"]
 
 #: Consul's level names, and twisted.logger's levels; trace is the finest that Twisted has.
 LEVELS = {
@@ -76,36 +76,42 @@ def _text(event: LogEvent) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def text_line(event: LogEvent) -> str:
+    """C{2026-01-02T03:04:05.678Z [INFO]  agent.http: what happened}, and the line's end."""
+    level, _ = _SHOWN.get(event.get("log_level"), _SHOWN[LogLevel.info])
+    return f"{_time(event)} {level} {_module(event)}: {_text(event)}\n"
+
+
+def json_line(event: LogEvent) -> str:
+    """One JSON object with hclog's names, and the line's end."""
+    _, level = _SHOWN.get(event.get("log_level"), _SHOWN[LogLevel.info])
+    line = {
+        "@level": level,
+        "@message": _text(event),
+        "@module": _module(event),
+        "@timestamp": _time(event),
+    }
+    return msgspec.json.encode(line).decode() + "\n"
+
+
 @implementer(ILogObserver)
 class TextLines:
-    """C{2026-01-02T03:04:05.678Z [INFO]  agent.http: what happened}, a line each."""
+    """Writes L{text_line}s."""
+
+    _line = staticmethod(text_line)
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
     def __call__(self, event: LogEvent) -> None:
-        level, _ = _SHOWN.get(event.get("log_level"), _SHOWN[LogLevel.info])
-        self._out.write(f"{_time(event)} {level} {_module(event)}: {_text(event)}\n")
+        self._out.write(self._line(event))
         self._out.flush()
 
 
-@implementer(ILogObserver)
-class JSONLines:
-    """One JSON object a line, with hclog's names."""
+class JSONLines(TextLines):
+    """Writes L{json_line}s."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-
-    def __call__(self, event: LogEvent) -> None:
-        _, level = _SHOWN.get(event.get("log_level"), _SHOWN[LogLevel.info])
-        line = {
-            "@level": level,
-            "@message": _text(event),
-            "@module": _module(event),
-            "@timestamp": _time(event),
-        }
-        self._out.write(msgspec.json.encode(line).decode() + "\n")
-        self._out.flush()
+    _line = staticmethod(json_line)
 
 
 def observer(out: TextIO, *, level: str, json: bool) -> ILogObserver:
@@ -114,8 +120,11 @@ def observer(out: TextIO, *, level: str, json: bool) -> ILogObserver:
 
     @param level: one of L{LEVELS}, whatever its case.
     """
-    lines: ILogObserver = JSONLines(out) if json else TextLines(out)
-    return FilteringLogObserver(lines, [LogLevelFilterPredicate(defaultLogLevel=LEVELS[level.lower()])])
+    return _above(LogLevelFilterPredicate(defaultLogLevel=LEVELS[level.lower()]), out, json)
+
+
+def _above(threshold: LogLevelFilterPredicate, out: TextIO, json: bool) -> ILogObserver:
+    return FilteringLogObserver(JSONLines(out) if json else TextLines(out), [threshold])
 
 
 class _Rotated(LogFile):
@@ -147,7 +156,17 @@ def open_file(path: str, *, rotate_bytes: int, rotate_files: int, rotate_seconds
     return file
 
 
-def begin(level: str, json: bool, file: TextIO | None = None) -> None:
-    """Log to standard output, and to a file as well if there is one."""
+def begin(level: str, json: bool, file: TextIO | None = None) -> Callable[[str], None]:
+    """
+    Log to standard output, and to a file as well if there is one.
+
+    @return: call this to log from another level on.
+    """
+    threshold = LogLevelFilterPredicate(defaultLogLevel=LEVELS[level.lower()])
     outs: list[TextIO] = [sys.stdout] if file is None else [sys.stdout, file]
-    globalLogBeginner.beginLoggingTo([observer(out, level=level, json=json) for out in outs], redirectStandardIO=False)
+    globalLogBeginner.beginLoggingTo([_above(threshold, out, json) for out in outs], redirectStandardIO=False)
+
+    def change(to: str) -> None:
+        threshold.setLogLevelForNamespace("", LEVELS[to.lower()])
+
+    return change

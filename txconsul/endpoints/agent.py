@@ -6,6 +6,7 @@ Source: Consul's documentation of the agent HTTP API.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
@@ -17,7 +18,7 @@ from txconsul.endpoints.registry import server
 from txconsul.endpoints.site import Site
 from txconsul.language.bexpr import filter_for
 from txconsul.records.member import Member
-from txconsul.records.queries import DCSpecificRequest, MembersRequest
+from txconsul.records.queries import DCSpecificRequest, MembersRequest, MonitorRequest
 
 __all__: list[str] = []
 
@@ -48,6 +49,13 @@ def metrics(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> d
     """What the agent counted and measured."""
     authorizer.require_agent_read()
     return site.facts.metrics()
+
+
+@server("Agent.Monitor", MonitorRequest, Rule.AGENT)
+def monitor(site: Site, request: MonitorRequest, authorizer: Authorizer) -> Iterator[Any]:
+    """The log as it is written: an answer's body that ends when the agent stops."""
+    authorizer.require_agent_read()
+    return site.facts.follow_log(request.level, request.json)
 
 
 @server("Agent.Members", MembersRequest, Rule.AGENT)

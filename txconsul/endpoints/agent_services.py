@@ -21,7 +21,7 @@ from txconsul.endpoints.placing import Rule
 from txconsul.endpoints.registry import server
 from txconsul.endpoints.site import Local, Site
 from txconsul.errors import NotFound, Unavailable
-from txconsul.language.bexpr import filter_for
+from txconsul.language.bexpr import filter_for, select_seen
 from txconsul.records.agent import (
     AgentProxy,
     AgentService,
@@ -100,7 +100,7 @@ def checks(site: Site, request: LocalRequest, authorizer: Authorizer) -> dict[st
     """All checks that the agent runs, by id."""
     found = _local(site).checks()
     expression = request.options.filter
-    return filter_for(expression, HealthCheck).select_values(found) if expression else found
+    return select_seen(expression, HealthCheck, found) if expression else found
 
 
 def _hashed(site: Site, id: str) -> AgentService:

@@ -75,6 +75,14 @@ class Facts(Protocol):
     def metrics(self) -> dict[str, Any]:
         """What was counted and measured."""
 
+    def follow_log(self, level: str, json: bool) -> Iterator[Any]:
+        """
+        The log from now on, as the body of an answer: bytes, or a Deferred of the next ones. It ends when the
+        agent stops.
+
+        @raise BadRequest: there is no such level.
+        """
+
 
 class Local(Protocol):
     """

@@ -6,6 +6,7 @@ Source: Consul's documentation of the agent HTTP API.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -16,7 +17,7 @@ from txconsul.http.answers import JSON, json_value
 from txconsul.http.parameters import Target
 from txconsul.http.response import Response
 from txconsul.http.routes import IGNORED, PARTITION, Action, Call, Prepare, Route, Tenancy, done, reads
-from txconsul.records.queries import DCSpecificRequest, MembersRequest
+from txconsul.records.queries import DCSpecificRequest, MembersRequest, MonitorRequest
 from txconsul.records.query import QueryOptions
 
 if TYPE_CHECKING:
@@ -42,6 +43,15 @@ def _members(api: API, target: Target, rest: bytes) -> MembersRequest:
         PARTITION.check_query(target)
         raise InvalidRequest("Network segments are not supported in this version of Consul")
     return MembersRequest(wan=wan, options=QueryOptions(filter=target.get("filter")))
+
+
+def _monitor(api: API, target: Target, rest: bytes) -> MonitorRequest:
+    return MonitorRequest(level=target.get("loglevel") or "INFO", json=target.has("logjson"))
+
+
+def _streamed(api: API, call: Call, pieces: Iterator[Any]) -> Response:
+    """What comes bit by bit, for as long as the client wants it; Consul names no type for it."""
+    return Response(200, api.settings.common_head, pieces)
 
 
 def _tells(method: str, prepare: Prepare = _nothing, tenancy: Tenancy = IGNORED) -> dict[str, Action]:
@@ -85,5 +95,6 @@ ROUTES = [
     Route(b"/v1/agent/self", _tells("Agent.Self")),
     Route(b"/v1/agent/version", _tells("Agent.Version")),
     Route(b"/v1/agent/host", _tells("Agent.Host")),
+    Route(b"/v1/agent/monitor", {"GET": reads("Agent.Monitor", _monitor, _streamed, IGNORED, heeds_cache=False)}),
     Route(b"/v1/agent/metrics", {"GET": Action(_metrics, tenancy=IGNORED)}),
 ]

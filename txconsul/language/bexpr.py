@@ -37,6 +37,7 @@ __all__ = [
     "Filter",
     "TooCostly",
     "filter_for",
+    "select_seen",
 ]
 
 #: Characters of an expression. It stands in a URL, for which proxies allow no more.
@@ -131,16 +132,43 @@ def filter_for(expression: str, record: type[Record]) -> Filter:
         clients see.
     """
     try:
-        if len(expression) > TEXT_MAX:
-            raise BadExpression(f"Expression with length {len(expression)} exceeds the limit ({TEXT_MAX})")
-        tree = parse(expression)
-        asked = _count(tree)
-        if asked > MATCHES_MAX:
-            raise BadExpression(f"Number of match expressions ({asked}) exceeds the limit ({MATCHES_MAX})")
-        patterns = _Patterns()
-        return Filter(_compile(tree, record, patterns), patterns)
+        return _filter(_tree(expression), record)
     except BadExpression as error:
-        raise BadExpression(f"Failed to create boolean expression evaluator: {error}") from None
+        raise _no_evaluator(error) from None
+
+
+def select_seen(expression: str, record: type[R], records: Mapping[str, R]) -> dict[str, R]:
+    """
+    The items of a map whose values pass, where nothing was declared beforehand: what the expression asks for is looked
+    for only once there is a value that should have it. Of an empty map, any expression leaves nothing.
+
+    @raise BadExpression: as L{filter_for}; of a selector, without the words that go before.
+    @raise TooCostly: a regular expression takes too long.
+    """
+    try:
+        tree = _tree(expression)
+    except BadExpression as error:
+        raise _no_evaluator(error) from None
+    return _filter(tree, record).select_values(records) if records else {}
+
+
+def _no_evaluator(error: BadExpression) -> BadExpression:
+    return BadExpression(f"Failed to create boolean expression evaluator: {error}")
+
+
+def _tree(expression: str) -> Expression:
+    if len(expression) > TEXT_MAX:
+        raise BadExpression(f"Expression with length {len(expression)} exceeds the limit ({TEXT_MAX})")
+    tree = parse(expression)
+    asked = _count(tree)
+    if asked > MATCHES_MAX:
+        raise BadExpression(f"Number of match expressions ({asked}) exceeds the limit ({MATCHES_MAX})")
+    return tree
+
+
+def _filter(tree: Expression, record: type[Record]) -> Filter:
+    patterns = _Patterns()
+    return Filter(_compile(tree, record, patterns), patterns)
 
 
 def _count(tree: Expression) -> int:

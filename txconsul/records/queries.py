@@ -15,6 +15,7 @@ __all__ = [
     "ChecksInStateRequest",
     "DCSpecificRequest",
     "MembersRequest",
+    "MonitorRequest",
     "NodeSpecificRequest",
     "ServiceSpecificRequest",
 ]
@@ -43,6 +44,21 @@ class MembersRequest(Record, frozen=True):
 
     datacenter: str = ""
     wan: bool = False
+    options: QueryOptions = DEFAULT
+
+
+class MonitorRequest(Record, frozen=True):
+    """
+    Ask an agent for its log as it is written.
+
+    @ivar datacenter: always empty: only the agent that is asked knows.
+    @ivar level: the least level that is wanted.
+    @ivar json: as JSON objects rather than as text.
+    """
+
+    datacenter: str = ""
+    level: str = ""
+    json: bool = False
     options: QueryOptions = DEFAULT
 
 
