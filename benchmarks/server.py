@@ -11,6 +11,7 @@ that it answered: a busy machine moves the rate and the latencies, and that hard
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -57,13 +58,14 @@ class Server:
 
     def __init__(self, profile: str = "") -> None:
         self.directory = tempfile.mkdtemp(prefix="txconsul-bench-")
-        with socket.socket() as free:
+        with socket.socket() as free, socket.socket() as free_too:
             free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+            free_too.bind(("127.0.0.1", 0))
+            self.port, self.dns_port = free.getsockname()[1], free_too.getsockname()[1]
         program = ["-m", "txconsul.cli.main"] if not profile else ["-c", PROFILED.format(path=profile), "-"]
         self.process = subprocess.Popen(
             [sys.executable, *program, "agent", "-server", "-bootstrap-expect=1", "-bind=127.0.0.1", "-log-level=warn",
-             f"-data-dir={self.directory}/data", f"-http-port={self.port}",
+             f"-data-dir={self.directory}/data", f"-http-port={self.port}", f"-dns-port={self.dns_port}",
              "-hcl=limits { http_max_conns_per_client = 20000 }"],
             cwd=self.directory, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL,
         )  # fmt: skip
@@ -91,8 +93,26 @@ class Server:
 
     def peak_mb(self) -> float:
         """The most memory that it ever had."""
+        return self._memory_mb("VmHWM")
+
+    def resident_mb(self) -> float:
+        """The memory that it has."""
+        return self._memory_mb("VmRSS")
+
+    def _memory_mb(self, name: str) -> float:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+        return int(re.search(rf"{name}:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+    def get(self, path: str) -> bytes:
+        """Ask for something."""
+        with urllib.request.urlopen(self.base + path, timeout=60) as answer:
+            return answer.read()  # type: ignore[no-any-return]
+
+    def put(self, path: str, document: object) -> bytes:
+        """Send a document."""
+        request = urllib.request.Request(self.base + path, json.dumps(document).encode(), method="PUT")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read()  # type: ignore[no-any-return]
 
     def stop(self) -> None:
         """End it, and what it kept."""
