@@ -1,1 +1,1 @@
-`txconsul kv`, `snapshot`, `validate`, `info` and `version` take the flags and environment of Consul's command line and answer in its words, over TCP, TLS and socket files, without the start-up time of a server.
+`txconsul kv`, `catalog`, `services`, `maint`, `keygen`, `snapshot`, `validate`, `info` and `version` take the flags and environment of Consul's command line and answer in its words, over TCP, TLS and socket files, without the start-up time of a server.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
@@ -18,12 +18,14 @@ from urllib.parse import quote, quote_plus
 from txconsul.cli.gotext import go_quoted
 from txconsul.cli.settings import Settings
 
-__all__ = ["Answer", "ApiError", "Client", "Request", "Transport", "TransportFailed"]
+__all__ = ["Answer", "ApiError", "Client", "Params", "Request", "Transport", "TransportFailed"]
 
 #: What Go leaves as it is in a path.
 _PATH_SAFE = "$&+,/:;=@"
 
 Body = bytes | Iterable[bytes] | None
+#: Parameters of a request by name; a list stands for a parameter that is given several times.
+Params = Mapping[str, str | Sequence[str]]
 
 
 class ApiError(Exception):
@@ -103,6 +105,32 @@ class Answer:
         except (ValueError, RecursionError) as error:
             raise ApiError(f"the agent's answer is no JSON: {error}") from None
 
+    def objects(self) -> list[dict[str, Any]]:
+        """
+        The body as a list of JSON objects; none for C{null}.
+
+        @raise ApiError: it is none.
+        """
+        found = self.json()
+        if found is None:
+            return []
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise ApiError("the agent's answer is no list of objects")
+        return found
+
+    def fields(self) -> dict[str, Any]:
+        """
+        The body as one JSON object; empty for C{null}.
+
+        @raise ApiError: it is none.
+        """
+        found = self.json()
+        if found is None:
+            return {}
+        if not isinstance(found, dict):
+            raise ApiError("the agent's answer is no object")
+        return found
+
     @property
     def index(self) -> int:
         """X-Consul-Index; 0 where it is absent or no number."""
@@ -124,7 +152,7 @@ class Client:
         self,
         method: str,
         path: str,
-        params: Mapping[str, str] | None = None,
+        params: Params | None = None,
         *,
         body: Body = None,
         headers: Mapping[str, str] | None = None,
@@ -147,14 +175,13 @@ class Client:
             raise StatusError(answer.status, text)
         return answer
 
-    def _request(
-        self, method: str, path: str, params: Mapping[str, str], body: Body, headers: Mapping[str, str]
-    ) -> Request:
+    def _request(self, method: str, path: str, params: Params, body: Body, headers: Mapping[str, str]) -> Request:
         settings = self._settings
         target = quote(settings.prefix + path, safe=_PATH_SAFE, errors="surrogateescape")
         query = "&".join(
             f"{quote_plus(key)}={quote_plus(value, errors='surrogateescape')}"
-            for key, value in sorted({**dict(settings.params), **params}.items())
+            for key, values in sorted({**dict(settings.params), **params}.items())
+            for value in ([values] if isinstance(values, str) else values)
         )
         if query:
             target += "?" + query

@@ -11,7 +11,7 @@ import binascii
 import os
 from typing import NoReturn
 
-__all__ = ["BadBase64", "decode_base64", "file_error", "go_quoted", "system_error", "to_bytes"]
+__all__ = ["BadBase64", "decode_base64", "file_error", "go_quoted", "system_error", "to_bytes", "to_text"]
 
 #: Go marks the end of base64 data with this, and takes line breaks anywhere.
 _PAD = "="
@@ -29,6 +29,11 @@ def to_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def to_text(data: bytes) -> str:
+    """The text of some bytes; those that are no UTF-8 travel as surrogates."""
+    return data.decode("utf-8", "surrogateescape")
 
 
 def system_error(error: OSError) -> str:

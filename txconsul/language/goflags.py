@@ -30,6 +30,7 @@ __all__ = [
     "DURATION",
     "FLOAT",
     "INT",
+    "KEY_VALUES",
     "LIST",
     "OPTIONAL_BOOL",
     "OPTIONAL_DURATION",
@@ -236,6 +237,13 @@ class Kind:
         return str(value)
 
 
+def _key_value(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise BadValue(f'Missing "=" value in argument: {text}')
+    return key, value
+
+
 def _pair(text: str) -> tuple[str, str]:
     key, _, value = text.partition(":")
     return key, value
@@ -252,6 +260,8 @@ DURATION = Kind(_standard(parse_duration), "duration", zero=0)
 LIST = Kind(str, "value", zero=[], gather=lambda old, new: [*old, new])
 #: C{key:value}, may be given several times: a dict.
 PAIRS = Kind(_pair, "value", zero={}, gather=lambda old, new: {**old, new[0]: new[1]})
+#: C{key=value}, likewise.
+KEY_VALUES = Kind(_key_value, "value", zero={}, gather=lambda old, new: {**old, new[0]: new[1]})
 #: Consul's flags that know whether they were given: None when not.
 OPTIONAL_BOOL = Kind(_strconv("ParseBool", go_bool), "", boolean=True)
 OPTIONAL_STRING = Kind(str, "value")
