@@ -23,6 +23,7 @@ LAYERS = {
     "txconsul.interfaces": 0,
     "txconsul.errors": 0,
     "txconsul.raft": 1,
+    "txconsul.serf": 1,
     "txconsul.state": 1,
     "txconsul.http.parser": 1,
     "txconsul.http.request": 1,
@@ -54,7 +55,7 @@ MAY = {
 
 #: What a module may import beyond its layer's rule.
 BEYOND = {
-    "txconsul.endpoints": {"txconsul.state"},
+    "txconsul.endpoints": {"txconsul.serf.coordinate", "txconsul.state"},
     "txconsul.http": {"txconsul.http.parser", "txconsul.http.request"},
     "txconsul.dns": {"txconsul.dns.message"},
 }

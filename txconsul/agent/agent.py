@@ -31,6 +31,7 @@ from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.local import LocalState
 from txconsul.agent.persistence import DefinitionFiles
+from txconsul.agent.position import TellPosition
 from txconsul.agent.process import PidFile, calm_collector, notify, raise_file_limit
 from txconsul.agent.registrations import Registrations
 from txconsul.agent.running_checks import Limits, RunningChecks
@@ -156,6 +157,8 @@ class Agent(MultiService):
                 default_query_time=it.default_query_time,
                 max_query_time=it.max_query_time,
                 hold_timeout=it.performance.rpc_hold_timeout,
+                coordinates=not it.disable_coordinates,
+                coordinate_period=it.coordinate_update_period,
             ),
             log_store=self._stores.log,
             stable_store=self._stores.stable,
@@ -222,11 +225,25 @@ class Agent(MultiService):
             lambda: len(self.server.store.catalog.nodes()[1]),
         )
 
+    def _make_position(self) -> TellPosition:
+        it, site = self._configuration, self.server.site
+        return TellPosition(
+            self.server.door,
+            it.datacenter,
+            it.node_name,
+            lambda: site.position,
+            lambda: len(site.facts.members() or ()),
+            self._clock,
+            self._rng,
+        )
+
     def _led(self, _: object) -> None:
         """There is a leader, who can be told what this agent runs."""
         notify("READY=1")
         if self.running:
             self._anti_entropy.setServiceParent(self)
+            if not self._configuration.disable_coordinates:
+                self._make_position().setServiceParent(self)
 
     def _http_factory(self, connections_max: int) -> HTTPFactory:
         it = self._configuration
@@ -244,6 +261,7 @@ class Agent(MultiService):
             always_pretty=it.dev_mode,
             keep_unprintable=it.disable_http_unprintable_char_filter,
             prometheus=it.telemetry.prometheus_retention_time > 0,
+            coordinates=not it.disable_coordinates,
         )
         bodies = Bodies(settings)
         return HTTPFactory(

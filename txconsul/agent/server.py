@@ -26,6 +26,7 @@ from txconsul.endpoints.methods import METHODS
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.site import Facts, Site
 from txconsul.interfaces import ILogStore, IRaftTransport, ISnapshotStore, IStableStore
+from txconsul.leader.coordinates import PERIOD_SECONDS, Positions
 from txconsul.leader.features import Features
 from txconsul.leader.reconcile import Reconcile
 from txconsul.leader.session_ttl import SessionTTL
@@ -36,6 +37,7 @@ from txconsul.records.base import Record
 from txconsul.records.catalog import RegisterRequest
 from txconsul.records.raft import Configuration
 from txconsul.records.raft import Server as RaftServer
+from txconsul.serf.coordinate import ORIGIN
 from txconsul.state.machine import StateMachine
 
 __all__ = ["NobodyElse", "Server", "ServerSettings"]
@@ -56,6 +58,8 @@ class ServerSettings(Record, frozen=True):
     @ivar any_key: keys with dot segments may be written (C{disable_kv_key_validation}).
     @ivar default_query_time: seconds that a blocking query waits if it does not say; C{max_query_time}: at most.
     @ivar hold_timeout: seconds that a request waits for a leader (Consul's C{rpc_hold_timeout}).
+    @ivar coordinates: whether nodes may say where they are (no C{disable_coordinates}).
+    @ivar coordinate_period: seconds for which that is collected before it is written.
     """
 
     id: str
@@ -71,6 +75,8 @@ class ServerSettings(Record, frozen=True):
     default_query_time: float = 300.0
     max_query_time: float = 600.0
     hold_timeout: float = 7.0
+    coordinates: bool = True
+    coordinate_period: float = PERIOD_SECONDS
 
 
 @implementer(IRaftTransport)
@@ -164,12 +170,16 @@ class Server(MultiService, Observer):
             node_name=lambda id: settings.name if id == settings.id else "",
             facts=facts,
             snapshots=Archives(self.consensus, snapshot_store, clock),
+            own_name=settings.name,
+            position=ORIGIN if settings.coordinates else None,
         )
         self.door = Door(self.site, METHODS)
         timers = self.leading.timers = SessionTTL(self.store, self.door, settings.datacenter, clock)
+        positions = self.leading.positions = Positions(self.consensus.propose, clock, settings.coordinate_period)
         self._duties = MultiService()
         for duty in (
             timers,
+            positions,
             Tombstones(self.store, self.door, settings.datacenter, clock),
             Features(self.store, self.door, settings.datacenter),
             Reconcile(self.door, settings.registration, clock),

@@ -14,7 +14,9 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from functools import cache
+from math import copysign, isfinite
 from typing import Any, TypeVar
 
 import msgspec
@@ -64,7 +66,13 @@ def indent(data: bytes) -> bytes:
 @cache
 def to_json(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
     """The function from a record of this class to plain values for the encoder."""
-    names: dict[str, Any] = {"_any": _any_out, "_text": _show_text, "_time": format_time, "_duration": format_duration}
+    names: dict[str, Any] = {
+        "_any": _any_out,
+        "_text": _show_text,
+        "_time": format_time,
+        "_duration": format_duration,
+        "_float": _show_float,
+    }
     fields = [f for f in fields_of(record) if not f.hide_json]
     always = ", ".join(f"{f.wire!r}: {_out(f, names)}" for f in fields if not f.omit_json)
     lines = ["def f(r):", f"    d = {{{always}}}"]
@@ -92,9 +100,11 @@ def _out(field: Field, names: dict[str, Any]) -> str:
 
 
 def _expression(shape: Shape, expression: str) -> str:
+    if shape.kind is Kind.SCALAR and shape.of is float:
+        return f"_float({expression})"
     if shape.kind in (Kind.SCALAR, Kind.BYTES):
         return expression
-    if shape.kind in (Kind.LIST, Kind.MAP) and shape.of.kind is Kind.SCALAR:
+    if shape.kind in (Kind.LIST, Kind.MAP) and shape.of.kind is Kind.SCALAR and shape.of.of is not float:
         return expression
     return f"_any({expression})"
 
@@ -106,7 +116,30 @@ def _any_out(value: Any) -> Any:
         return [_any_out(one) for one in value]
     if isinstance(value, dict):
         return {_show_text(key) if type(key) is bytes else key: _any_out(one) for key, one in value.items()}
-    return value
+    return _show_float(value) if type(value) is float else value
+
+
+#: Whole numbers below this are the same as floats; beyond it, a float's shortest digits are not the whole number's.
+_WHOLE_END = 2.0**53
+#: Go writes digits and zeros alone from a millionth up to this, and an exponent beyond.
+_POINT_MIN, _POINT_END = 1e-6, 1e21
+
+
+def _show_float(value: float | None) -> Any:
+    """
+    A float as Go writes it: C{1} for 1.0, C{0.00001} for 1e-05. Python's shortest digits are Go's.
+    """
+    if value is None or not isfinite(value):
+        return None
+    if value.is_integer() and abs(value) < _WHOLE_END and (value or copysign(1.0, value) > 0):
+        return int(value)
+    digits = Decimal(repr(value))
+    if not value or _POINT_MIN <= abs(value) < _POINT_END:
+        text = format(digits, "f")
+        return msgspec.Raw((text.removesuffix(".0")).encode())
+    mantissa, _, exponent = repr(value).partition("e")
+    sign, number = exponent[0] if exponent[0] == "-" else "+", exponent.lstrip("+-0")
+    return msgspec.Raw(f"{mantissa}e{sign}{number}".encode())
 
 
 def _show_text(value: bytes | None) -> str | None:

@@ -27,7 +27,7 @@ __all__: list[str] = []
 def self_(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> dict[str, Any]:
     """The agent's configuration and state."""
     authorizer.require_agent_read()
-    return site.facts.document()
+    return {**site.facts.document(), "Coord": site.position}
 
 
 @server("Agent.Version", DCSpecificRequest, Rule.AGENT)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from txconsul.records.coordinate import Coordinate
 from txconsul.records.session import Session
 
-__all__ = ["Leading", "LockDelays", "SessionTimers"]
+__all__ = ["Leading", "LockDelays", "Positions", "SessionTimers"]
 
 
 class SessionTimers(Protocol):
@@ -23,6 +24,13 @@ class SessionTimers(Protocol):
 
     def forget(self, session_id: str) -> None:
         """The session is gone."""
+
+
+class Positions(Protocol):
+    """Who writes what nodes say of their places."""
+
+    def take(self, coordinate: Coordinate) -> None:
+        """Write this soon, or never: there may be too many."""
 
 
 #: Delays kept before those that are over are first swept out.
@@ -60,12 +68,14 @@ class Leading:
 
     @ivar now: monotonic seconds, when the request came.
     @ivar timers: set when the server is put together: they end sessions through the door, which needs this.
+    @ivar positions: likewise.
     @ivar new_id: makes a random UUID's text.
     @ivar session_ttl_min: nanoseconds.
     @ivar any_key: keys with dot segments may be written.
     """
 
     timers: SessionTimers
+    positions: Positions
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from txconsul.endpoints import (
     agent,
     agent_services,
     catalog,
+    coordinate,
     kv,
     mesh,
     metadata,
@@ -21,4 +22,4 @@ from txconsul.endpoints.registry import METHODS
 
 __all__ = ["METHODS"]
 
-_DECLARED = (agent, agent_services, catalog, kv, mesh, metadata, reverse, session, snapshot, status, txn)
+_DECLARED = (agent, agent_services, catalog, coordinate, kv, mesh, metadata, reverse, session, snapshot, status, txn)

@@ -17,9 +17,11 @@ from txconsul.endpoints.placing import Me
 from txconsul.endpoints.registry import Answer
 from txconsul.endpoints.views import View, Views
 from txconsul.records.agent import CheckDefinition
+from txconsul.records.coordinate import Position
 from txconsul.records.health import HealthCheck
 from txconsul.records.raft import Configuration
 from txconsul.records.service import NodeService, ServiceDefinition
+from txconsul.serf.coordinate import ORIGIN
 from txconsul.state.store import Store
 
 __all__ = ["Facts", "Local", "Replicated", "Saved", "Site", "SnapshotDesk"]
@@ -160,6 +162,8 @@ class Site:
     @ivar max_query_time: seconds that it waits at most.
     @ivar node_name: the name of the node with a server's id, where it is known.
     @ivar hold_timeout: seconds that a request waits for a leader to be known (Consul's C{rpc_hold_timeout}).
+    @ivar own_name: this server's node.
+    @ivar position: where this server is in the network; None where coordinates are switched off.
     @ivar local: what the agent around this server runs; None where there is no agent.
     @ivar reload: reads the agent's configuration again, and takes up what changed.
     """
@@ -179,6 +183,8 @@ class Site:
         node_name: Callable[[str], str],
         facts: Facts,
         snapshots: SnapshotDesk,
+        own_name: str = "",
+        position: Position | None = ORIGIN,
     ) -> None:
         self.me = me
         self.closing = False
@@ -194,6 +200,8 @@ class Site:
         self.node_name = node_name
         self.facts = facts
         self.snapshots = snapshots
+        self.own_name = own_name
+        self.position = position
         self.local: Local | None = None
         self.reload: Callable[[], object] = lambda: None
 

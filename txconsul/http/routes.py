@@ -18,6 +18,7 @@ from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest
 from txconsul.http.answers import json_value, meta_head
 from txconsul.http.parameters import Target, cache_control, with_cache_control
+from txconsul.records.query import NOWHERE, QuerySource
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
@@ -38,6 +39,7 @@ __all__ = [
     "datacenter",
     "done",
     "reads",
+    "source",
     "text",
 ]
 
@@ -112,6 +114,14 @@ class Call(NamedTuple):
 def datacenter(api: API, target: Target) -> str:
     """The datacenter that is asked; C{?datacenter} goes before C{?dc}."""
     return target.get("datacenter") or target.get("dc") or api.settings.datacenter
+
+
+def source(api: API, target: Target) -> QuerySource:
+    """What C{?near} asks to be near to: C{_agent} is this agent's own node."""
+    near = target.get("near")
+    if not near:
+        return NOWHERE
+    return QuerySource(datacenter=datacenter(api, target), node=api.settings.node_name if near == "_agent" else near)
 
 
 def text(rest: bytes) -> str:

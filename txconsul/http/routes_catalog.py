@@ -16,7 +16,20 @@ from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest
 from txconsul.http.answers import json_value, meta_head, shown
 from txconsul.http.parameters import Target, read_options
-from txconsul.http.routes import BOTH, PARTITION, Action, Call, Render, Route, Tenancy, asks, datacenter, reads, text
+from txconsul.http.routes import (
+    BOTH,
+    PARTITION,
+    Action,
+    Call,
+    Render,
+    Route,
+    Tenancy,
+    asks,
+    datacenter,
+    reads,
+    source,
+    text,
+)
 from txconsul.records.catalog import CheckServiceNode, DeregisterRequest, RegisterRequest, ServiceNode
 from txconsul.records.health import HealthCheck
 from txconsul.records.queries import (
@@ -131,6 +144,7 @@ def _of_dc(api: API, target: Target, rest: bytes) -> DCSpecificRequest:
         datacenter=datacenter(api, target),
         node_meta_filters=_meta_filters(target),
         peer_name=target.get("peer"),
+        source=source(api, target),
         options=options,
     )
 
@@ -164,6 +178,7 @@ def _of_service(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest
         node_meta_filters=_meta_filters(target),
         merge_central_config=target.has("merge-central-config"),
         peer_name=target.get("peer"),
+        source=source(api, target),
         options=options,
     )
 
@@ -192,6 +207,7 @@ def _of_state(api: API, target: Target, rest: bytes) -> ChecksInStateRequest:
         state=text(rest),
         node_meta_filters=_meta_filters(target),
         peer_name=target.get("peer"),
+        source=source(api, target),
         options=options,
     )
 
@@ -226,12 +242,7 @@ def _render_true(api: API, call: Call, _: Any) -> Response:
     return json_value(api.settings, True, call.pretty)
 
 
-def _render_coordinates(api: API, call: Call, answer: Answer) -> Response:
-    return json_value(api.settings, answer.value, call.pretty, meta_head(answer))
-
-
 ROUTES = [
-    Route(b"/v1/coordinate/nodes", _reads("Coordinate.ListNodes", _of_dc, _render_coordinates, PARTITION)),
     Route(b"/v1/catalog/register", {"PUT": asks("Catalog.Register", _register, _render_true)}),
     Route(b"/v1/catalog/deregister", {"PUT": asks("Catalog.Deregister", _deregister, _render_true)}),
     Route(b"/v1/catalog/datacenters", {"GET": reads("Catalog.ListDatacenters", _of_dc, tenancy=Tenancy())}),

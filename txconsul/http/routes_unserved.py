@@ -100,9 +100,6 @@ _UNSERVED = """
     GET                /v1/connect/intentions/check
     GET,PUT,DELETE     /v1/connect/intentions/exact
     GET,PUT,DELETE     /v1/connect/intentions/
-    GET                /v1/coordinate/datacenters
-    GET                /v1/coordinate/node/
-    PUT                /v1/coordinate/update
     GET,POST           /v1/discovery-chain/
     PUT                /v1/event/fire/
     GET                /v1/event/list

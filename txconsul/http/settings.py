@@ -26,6 +26,7 @@ class HTTPSettings:
     @ivar write_networks: who may write; empty is everybody.
     @ivar blocked: prefixes of paths that are refused.
     @ivar prometheus: whether metrics are kept in the form that Prometheus reads.
+    @ivar coordinates: whether network coordinates are told and taken.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class HTTPSettings:
         always_pretty: bool,
         keep_unprintable: bool,
         prometheus: bool = False,
+        coordinates: bool = True,
     ) -> None:
         own = b"".join(
             b"%b: %b\r\n" % (_canonical(name).encode(), value.encode()) for name, value in response_headers.items()
@@ -64,3 +66,4 @@ class HTTPSettings:
         self.always_pretty = always_pretty
         self.keep_unprintable = keep_unprintable
         self.prometheus = prometheus
+        self.coordinates = coordinates

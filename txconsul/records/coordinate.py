@@ -6,11 +6,12 @@ Source: Consul's documentation of network coordinates; the wire documents' Coord
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated
 
 from txconsul.records.base import OMIT_JSON, Record
 
-__all__ = ["Coordinate", "CoordinateBatch", "Position"]
+__all__ = ["Coordinate", "CoordinateBatch", "CoordinateUpdateRequest", "DatacenterMap", "Position"]
 
 
 class Position(Record, frozen=True):
@@ -24,6 +25,11 @@ class Position(Record, frozen=True):
     error: float = 0.0
     height: float = 0.0
     vec: tuple[float, ...] | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every value is a finite number."""
+        return all(map(isfinite, (self.adjustment, self.error, self.height, *(self.vec or ()))))
 
 
 class Coordinate(Record, frozen=True):
@@ -39,3 +45,25 @@ class CoordinateBatch(Record, frozen=True):
     """What the leader logs of several nodes at once. On the wire it is the list alone."""
 
     updates: tuple[Coordinate, ...] = ()
+
+
+class CoordinateUpdateRequest(Record, frozen=True):
+    """A node says where it is, within one network segment."""
+
+    coord: Position | None = None
+    datacenter: str = ""
+    node: str = ""
+    segment: str = ""
+    token: str = ""
+
+
+class DatacenterMap(Record, frozen=True):
+    """
+    Where the servers of a datacenter are.
+
+    @ivar area_id: the pool whose coordinates these are: those of different pools cannot be compared.
+    """
+
+    area_id: str = ""
+    coordinates: tuple[Coordinate, ...] | None = None
+    datacenter: str = ""

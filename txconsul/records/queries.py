@@ -1,7 +1,7 @@
 """
 What is asked of catalog and health.
 
-C{peer_name} asks for what was imported from a peer instead of what is here.
+C{peer_name} asks for what was imported from a peer instead of what is here. C{source} asks for what is near it first.
 
 Source: the wire documents' DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest and ChecksInStateRequest.
 """
@@ -9,7 +9,7 @@ Source: the wire documents' DCSpecificRequest, NodeSpecificRequest, ServiceSpeci
 from __future__ import annotations
 
 from txconsul.records.base import Record
-from txconsul.records.query import DEFAULT, QueryOptions
+from txconsul.records.query import DEFAULT, NOWHERE, QueryOptions, QuerySource
 
 __all__ = [
     "ChecksInStateRequest",
@@ -31,6 +31,7 @@ class DCSpecificRequest(Record, frozen=True):
     datacenter: str = ""
     node_meta_filters: dict[str, str] | None = None
     peer_name: str = ""
+    source: QuerySource = NOWHERE
     options: QueryOptions = DEFAULT
 
 
@@ -98,6 +99,7 @@ class ServiceSpecificRequest(Record, frozen=True):
     service_kind: str = ""
     node_meta_filters: dict[str, str] | None = None
     peer_name: str = ""
+    source: QuerySource = NOWHERE
     options: QueryOptions = DEFAULT
 
 
@@ -112,4 +114,5 @@ class ChecksInStateRequest(Record, frozen=True):
     state: str = ""
     node_meta_filters: dict[str, str] | None = None
     peer_name: str = ""
+    source: QuerySource = NOWHERE
     options: QueryOptions = DEFAULT

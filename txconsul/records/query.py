@@ -7,9 +7,11 @@ and QueryMeta.
 
 from __future__ import annotations
 
-from txconsul.records.base import Duration, Record
+from typing import Annotated
 
-__all__ = ["DEFAULT", "Context", "QueryMeta", "QueryOptions"]
+from txconsul.records.base import OMIT_JSON, Duration, Record
+
+__all__ = ["DEFAULT", "NOWHERE", "Context", "QueryMeta", "QueryOptions", "QuerySource"]
 
 
 class QueryOptions(Record, frozen=True):
@@ -35,6 +37,27 @@ class QueryOptions(Record, frozen=True):
 
 #: A read that says nothing of its own.
 DEFAULT = QueryOptions()
+
+
+class QuerySource(Record, frozen=True):
+    """
+    Where a read comes from: what is near it is shown first.
+
+    @ivar node: the node to be near to; empty where the order does not matter.
+    @ivar ip: the address of whoever asks.
+    @ivar disable_node: C{node} says nothing of how the request is to be served.
+    """
+
+    datacenter: str = ""
+    disable_node: Annotated[bool, OMIT_JSON] = False
+    ip: str = ""
+    node: str = ""
+    node_partition: Annotated[str, OMIT_JSON] = ""
+    segment: str = ""
+
+
+#: A read whose order does not matter.
+NOWHERE = QuerySource()
 
 
 class QueryMeta(Record, frozen=True):

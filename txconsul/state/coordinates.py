@@ -7,7 +7,6 @@ Source: Consul's documentation of network coordinates.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import isfinite
 
 from txconsul.records.coordinate import Coordinate, Position
 from txconsul.state.tables import Tables
@@ -37,6 +36,16 @@ class Coordinates:
         keys = tables.coordinates_by_node.keys(node.lower())
         return self.index, [tables.coordinates.rows[key] for key in keys]
 
+    def positions(self, node: str) -> dict[str, Position]:
+        """
+        A node's positions, by network segment.
+
+        @param node: its name in lower case.
+        """
+        tables = self._tables
+        found = [tables.coordinates.rows[key] for key in tables.coordinates_by_node.keys(node)]
+        return {one.segment: one.coord for one in found if one.coord is not None}
+
     def update(self, index: int, updates: Iterable[Coordinate], *, restoring: bool = False) -> None:
         """
         Keep what nodes say. Positions that are none, and those of nodes that are not registered (yet), are dropped:
@@ -44,13 +53,7 @@ class Coordinates:
         """
         tables = self._tables
         for coordinate in updates:
-            key = coordinate.node.lower()
-            if _is_sound(coordinate.coord) and (restoring or key in tables.nodes.rows):
+            key, position = coordinate.node.lower(), coordinate.coord
+            if position is not None and position.is_sound and (restoring or key in tables.nodes.rows):
                 tables.coordinates.put((key, coordinate.segment), coordinate)
                 tables.raise_index(index, "coordinates")
-
-
-def _is_sound(position: Position | None) -> bool:
-    if position is None:
-        return False
-    return all(map(isfinite, (position.adjustment, position.error, position.height, *(position.vec or ()))))

@@ -110,6 +110,7 @@ def build(collected: Collected, dev_mode: bool, surroundings: Surroundings) -> t
         disable_update_check=values.flag("disable_update_check"),
         disable_remote_exec=values.flag("disable_remote_exec"),
         disable_coordinates=values.flag("disable_coordinates"),
+        coordinate_update_period=values.duration("consul.coordinate.update_period"),
         disable_http_unprintable_char_filter=values.flag("disable_http_unprintable_char_filter"),
         disable_kv_key_validation=values.flag("disable_kv_key_validation"),
         auto_reload_config=values.flag("auto_reload_config"),

@@ -21,7 +21,8 @@ EFFECTIVE = frozenset(
     addresses.dns addresses.http addresses.https advertise_addr advertise_addr_ipv4 advertise_addr_ipv6
     advertise_addr_wan advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect
     client_addr data_dir alt_domain datacenter default_query_time disable_http_unprintable_char_filter
-    disable_kv_key_validation discovery_max_stale domain http_config. dns_config.a_record_limit dns_config.allow_stale
+    disable_coordinates disable_kv_key_validation discovery_max_stale domain http_config.
+    dns_config.a_record_limit dns_config.allow_stale
     dns_config.disable_compression dns_config.enable_additional_node_meta_txt dns_config.enable_truncate
     dns_config.max_stale dns_config.node_ttl dns_config.only_passing dns_config.recursor_strategy
     dns_config.recursor_timeout dns_config.service_ttl dns_config.soa dns_config.udp_answer_limit

@@ -359,6 +359,7 @@ class Configuration(_Part, frozen=True, kw_only=True):
     disable_update_check: bool
     disable_remote_exec: bool
     disable_coordinates: bool
+    coordinate_update_period: float
     disable_http_unprintable_char_filter: bool
     disable_kv_key_validation: bool
     auto_reload_config: bool
