@@ -9,7 +9,7 @@ Source: Consul's documentation of the catalog and health HTTP APIs; the wire doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,7 +18,7 @@ import msgspec
 from txconsul.endpoints.authorizing import Authorizer
 from txconsul.endpoints.central_config import merged_instance, merged_node, merged_service
 from txconsul.endpoints.leading import Leading
-from txconsul.endpoints.nearness import by_distance, check_node, instance_node, node_name, service_node
+from txconsul.endpoints.nearness import by_distance, check_node, instance_node, node_name, order, service_node
 from txconsul.endpoints.registry import Decided, read, server, write
 from txconsul.endpoints.service_rules import check_service
 from txconsul.endpoints.site import Site
@@ -216,12 +216,6 @@ def _select(chosen: Filter | None, rows: list[R]) -> list[R]:
     return rows if chosen is None else chosen.select(rows)
 
 
-def _near(store: Store, request: Any, rows: list[R], node: Callable[[R], str]) -> list[R]:
-    """The rows, those near the request's source first."""
-    source = request.source
-    return by_distance(store, source, request.datacenter, rows, node) if source.node else rows
-
-
 def _of_peer(request: Any, rows: list[Any]) -> list[Any]:
     """Those rows that came from the peer which the request names; all where it names none."""
     name = request.peer_name
@@ -234,7 +228,7 @@ def datacenters(site: Site, request: DCSpecificRequest, authorizer: Authorizer) 
     return [site.me.datacenter]
 
 
-@read("Catalog.ListNodes", DCSpecificRequest, lambda request: (table("nodes"),), kept=_nodes_kept)
+@read("Catalog.ListNodes", DCSpecificRequest, lambda request: (table("nodes"),), kept=_nodes_kept, order=order)
 def nodes(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """All nodes, or those with certain metadata."""
     chosen = _filter(request, Node)
@@ -243,7 +237,7 @@ def nodes(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> t
     wanted = request.node_meta_filters
     if wanted:
         found = [one for one in found if _has_meta(one.meta, wanted)]
-    return index, _near(store, request, _select(chosen, found), node_name)
+    return index, by_distance(store, request, _select(chosen, found), node_name)
 
 
 def _has_meta(meta: dict[str, str] | None, wanted: dict[str, str]) -> bool:
@@ -317,6 +311,7 @@ def node_services(store: Store, request: NodeSpecificRequest, authorizer: Author
     ServiceSpecificRequest,
     _instances_watched,
     kept=_instances_kept,
+    order=order,
 )
 def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node."""
@@ -330,7 +325,7 @@ def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Aut
     wanted = request.node_meta_filters
     if wanted:
         found = [one for one in found if _has_meta(one.node_meta, wanted)]
-    return index, _near(store, request, _select(chosen, _of_peer(request, found)), service_node)
+    return index, by_distance(store, request, _select(chosen, _of_peer(request, found)), service_node)
 
 
 @read("Health.NodeChecks", NodeSpecificRequest, lambda request: (node_key(request.node),))
@@ -347,7 +342,7 @@ def service_checks(store: Store, request: ServiceSpecificRequest, authorizer: Au
     chosen = _filter(request, HealthCheck)
     index, found = store.catalog.service_checks(request.service_name)
     found = _select(chosen, _on_nodes(store, _of_peer(request, found), request.node_meta_filters))
-    return index, _near(store, request, found, check_node)
+    return index, by_distance(store, request, found, check_node)
 
 
 @read("Health.ChecksInState", ChecksInStateRequest, lambda request: (table("checks"),))
@@ -356,7 +351,7 @@ def checks_in_state(store: Store, request: ChecksInStateRequest, authorizer: Aut
     chosen = _filter(request, HealthCheck)
     index, found = store.catalog.checks_in_state(request.state)
     found = _select(chosen, _on_nodes(store, _of_peer(request, found), request.node_meta_filters))
-    return index, _near(store, request, found, check_node)
+    return index, by_distance(store, request, found, check_node)
 
 
 @read(
@@ -364,6 +359,7 @@ def checks_in_state(store: Store, request: ChecksInStateRequest, authorizer: Aut
     ServiceSpecificRequest,
     _health_watched,
     kept=_health_kept,
+    order=order,
 )
 def health_service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node and the checks of both."""
@@ -383,4 +379,4 @@ def health_service_nodes(store: Store, request: ServiceSpecificRequest, authoriz
         found = [one for one in found if one.service is not None and one.service.peer_name == request.peer_name]
     if request.must_be_passing:
         found = [one for one in found if all(check.status == PASSING for check in one.checks or ())]
-    return index, _near(store, request, _select(chosen, found), instance_node)
+    return index, by_distance(store, request, _select(chosen, found), instance_node)

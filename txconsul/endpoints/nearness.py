@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from txconsul.records.catalog import CheckServiceNode, Node, ServiceNode
@@ -22,8 +22,18 @@ from txconsul.records.query import QuerySource
 from txconsul.serf.coordinate import closest_segment, compatible, distance
 from txconsul.state.coordinates import Coordinates
 from txconsul.state.store import Store
+from txconsul.state.watches import Key, table
 
-__all__ = ["SOURCES_KEPT", "by_distance", "check_node", "instance_node", "node_name", "service_node"]
+__all__ = [
+    "SOURCES_KEPT",
+    "by_distance",
+    "check_node",
+    "instance_node",
+    "nearest",
+    "node_name",
+    "order",
+    "service_node",
+]
 
 Row = TypeVar("Row")
 
@@ -80,7 +90,7 @@ class _Kept:
 _KEPT: WeakKeyDictionary[Coordinates, _Kept] = WeakKeyDictionary()
 
 
-def by_distance(
+def nearest(
     store: Store, source: QuerySource, datacenter: str, rows: list[Row], node: Callable[[Row], str]
 ) -> list[Row]:
     """
@@ -100,6 +110,17 @@ def by_distance(
     if distances is None:
         return rows
     return sorted(rows, key=lambda row: distances[node(row).lower()])
+
+
+def by_distance(store: Store, request: Any, rows: list[Row], node: Callable[[Row], str]) -> list[Row]:
+    """What a read found, the nearest to the request's C{source} first; see L{nearest}."""
+    source = request.source
+    return nearest(store, source, request.datacenter, rows, node) if source.node else rows
+
+
+def order(request: Any) -> tuple[Key, ...]:
+    """What touches the order of an answer to a request with a C{source}."""
+    return (table("coordinates"),) if request.source.node else ()
 
 
 def node_name(row: Node) -> str:

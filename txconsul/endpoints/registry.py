@@ -62,6 +62,8 @@ class Read:
         waiting though the index moved, as Consul's does.
     @ivar kept: C{(store, request) -> index}: the value, which has a length, is kept as a L{View} until a watch key is
         touched, and this is the index that it has at the moment. 0 where this request's value may change without.
+    @ivar order: C{request -> keys}: what else touches a kept value: its order, which is no change that anybody waits
+        for.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Read:
     watch: Callable[[Any], Iterable[Key]]
     absent: Callable[[Any], bool] | None
     kept: Callable[[Store, Any], int] | None = None
+    order: Callable[[Any], Iterable[Key]] | None = None
 
     rule: ClassVar[Rule] = Rule.READ
 
@@ -120,11 +123,12 @@ def read(
     watch: Callable[[Any], Iterable[Key]],
     absent: Callable[[Any], bool] | None = None,
     kept: Callable[[Store, Any], int] | None = None,
+    order: Callable[[Any], Iterable[Key]] | None = None,
 ) -> Callable[[F], F]:
     """Declare a read; see L{Read}."""
 
     def declare(function: F) -> F:
-        _add(Read(name, request, function, watch, absent, kept))
+        _add(Read(name, request, function, watch, absent, kept, order))
         return function
 
     return declare

@@ -95,7 +95,10 @@ class Views:
         if view is None:
             index, value = endpoint.function(store, request, authorizer)
             view = self._views[question] = View(value, self._grown)
-            view.wait = store.derived.wait(endpoint.watch(request), lambda: self._drop(question))
+            keys = list(endpoint.watch(request))
+            if endpoint.order is not None:
+                keys.extend(endpoint.order(request))
+            view.wait = store.derived.wait(keys, lambda: self._drop(question))
             self.size += view.size
             self._make_room()
         return index, view.value, view

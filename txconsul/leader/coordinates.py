@@ -18,8 +18,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from txconsul.driver import Alarm
-from txconsul.records.coordinate import Coordinate, CoordinateBatch
 from txconsul.records.command import Command
+from txconsul.records.coordinate import Coordinate, CoordinateBatch
 from txconsul.state.commands import encode_command
 
 __all__ = ["BATCHES_MAX", "BATCH_SIZE", "PERIOD_SECONDS", "Positions"]
