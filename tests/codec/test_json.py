@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txconsul.codec import gomsgpack, json
 from txconsul.codec.gotime import pack_time
 from txconsul.records.base import OMIT_JSON, Record, Text, Time, Uint
+from txconsul.records.coordinate import Position
 
 
 class Inner(Record, frozen=True):
@@ -90,6 +91,46 @@ class WriteTests(SynchronousTestCase):
     def test_indent(self) -> None:
         """Pretty JSON has four spaces a level."""
         self.assertEqual(json.indent(b'{"a":[1]}'), b'{\n    "a": [\n        1\n    ]\n}')
+
+
+class FloatTests(SynchronousTestCase):
+    """Floats as Go writes them, whatever holds them."""
+
+    def test_text(self) -> None:
+        """Whole numbers have no point, small and large ones an exponent without padding."""
+        for value, text in {
+            0.0: "0",
+            1.0: "1",
+            -2.0: "-2",
+            0.25: "0.25",
+            0.00001: "0.00001",
+            0.000001: "0.000001",
+            9.9e-7: "9.9e-7",
+            1.5e-10: "1.5e-10",
+            2.0**60: "1152921504606847000",
+            1e20: "100000000000000000000",
+            1e21: "1e+21",
+            -1.5e300: "-1.5e+300",
+        }.items():
+            self.assertEqual(json.encode([value]).decode(), f"[{text}]")
+        self.assertEqual(json.encode(-0.0), b"-0")
+
+    def test_sameValue(self) -> None:
+        """What is written reads as the same number; what is no number is null."""
+
+        @given(st.floats(allow_nan=False, allow_infinity=False))
+        def same(value: float) -> None:
+            written = json.encode({"x": value})
+            self.assertEqual(stdlib_json.loads(written)["x"], value)
+            self.assertEqual(json.parse(written)["x"], value)
+
+        same()
+        self.assertEqual(json.encode([float("nan"), float("inf")]), b"[null,null]")
+
+    def test_fields(self) -> None:
+        """Fields of floats, and lists of them."""
+        shown = json.encode(Position(error=1.0, height=1e-5, vec=(0.0, 0.5)))
+        self.assertEqual(shown, b'{"Adjustment":0,"Error":1,"Height":0.00001,"Vec":[0,0.5]}')
 
 
 class ReadTests(SynchronousTestCase):
