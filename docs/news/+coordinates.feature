@@ -1,1 +1,1 @@
-Nodes can say where they are in the network, and `?near=` shows the nodes, instances and checks first that are near; `disable_coordinates` is heeded.
+Nodes can say where they are in the network, and `?near=` shows the nodes, instances and checks first that are near; `disable_coordinates` is heeded. `txconsul rtt` estimates the round trip between two nodes.

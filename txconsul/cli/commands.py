@@ -47,6 +47,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("kv", "put"): Command("txconsul.cli.kv_put:run", "Write a key"),
     ("maint",): Command("txconsul.cli.maint:run", "Take a node or service out of use, or put it back"),
     ("reload",): Command("txconsul.cli.reload:run", "Have the agent read its configuration again"),
+    ("rtt",): Command("txconsul.cli.rtt:run", "Estimate the round trip between two nodes"),
     ("services",): Command("txconsul.cli.services:run", "Register services with an agent, and take them back"),
     ("services", "deregister"): Command("txconsul.cli.services_deregister:run", "Take services back from an agent"),
     ("services", "export"): Command("txconsul.cli.services_export:run", "Let peered clusters use a service"),
