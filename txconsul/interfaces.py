@@ -50,6 +50,14 @@ class INetwork(Interface):
         @return: a Deferred firing with the protocol once it is connected.
         """
 
+    def resolve(name):
+        """
+        Look a host's name up; an address is its own.
+
+        @return: a Deferred firing with an address as text, or failing with
+            L{twisted.internet.error.DNSLookupError}.
+        """
+
     def datagrams(description, receiver):
         """
         Send and receive datagrams.

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from tests.endpoints.serving import Served
 from txconsul.agent.antientropy import AntiEntropy
+from txconsul.agent.checks.dialing import CheckTLS
+from txconsul.agent.checks.kinds import Surroundings
+from txconsul.agent.checks.output import Tail
+from txconsul.agent.checks.programs import CannotStart
 from txconsul.agent.local import LocalState
 from txconsul.agent.persistence import DefinitionFiles
 from txconsul.agent.registrations import Registrations
@@ -18,7 +25,7 @@ from txconsul.records.service import NodeService
 
 NODE = RegisterRequest(datacenter="dc1", node="a", address="127.0.0.1", id="00000000-0000-0000-0000-00000000000a")
 
-__all__ = ["NODE", "LocalAgent", "NoNetwork"]
+__all__ = ["NODE", "LocalAgent", "NoNetwork", "NoProgram", "NoPrograms"]
 
 
 class NoNetwork:
@@ -37,6 +44,40 @@ class NoNetwork:
         return fail(ConnectionRefusedError())
 
 
+class NoProgram:
+    """A program that runs until it is killed, or until a test says that it ended."""
+
+    def __init__(self, arguments: Sequence[str], output: Tail) -> None:
+        self.arguments = arguments
+        self.output = output
+        self.ended: Deferred[int | None] = Deferred()
+        self.killed = False
+
+    def kill(self) -> None:
+        """Remember."""
+        self.killed = True
+        if not self.ended.called:
+            self.ended.callback(None)
+
+
+class NoPrograms:
+    """
+    A machine on which no program does anything by itself.
+
+    @ivar started: in their order.
+    """
+
+    def __init__(self) -> None:
+        self.started: list[NoProgram] = []
+
+    def start(self, arguments: Sequence[str], output: Tail) -> Any:
+        """See L{txconsul.agent.checks.programs.starter}."""
+        if arguments[0].startswith("no-"):
+            raise CannotStart(f"no {arguments[0]}")
+        self.started.append(NoProgram(arguments, output))
+        return self.started[-1]
+
+
 class LocalAgent:
     """
     @ivar served: the door and the catalog behind it, in which the leader has registered the node.
@@ -50,12 +91,13 @@ class LocalAgent:
         self.clock = self.served.clock
         self.wall = 1_000_000.0
         self.network = NoNetwork(self.clock)
+        self.programs = NoPrograms()
         rng = Random(1)
         self.local = LocalState(interval, discard, rng)
         self.running = RunningChecks(
             self.local,
             self.served.door,
-            self.network,  # type: ignore[arg-type]
+            Surroundings(self.network, CheckTLS(), self.programs.start, {}),  # type: ignore[arg-type]
             "dc1",
             rng,
             limits or Limits(),

@@ -108,8 +108,8 @@ class ServiceTests(RegistrationTestCase):
 
     def test_kindsNotRun(self) -> None:
         """A check that this release cannot run is refused rather than never run."""
-        udp = CheckType(udp="127.0.0.1:1", interval=SECOND)
-        self.assertRaises(NotRun, self.register, "web", udp)
+        unit = CheckType(os_service="cron", interval=SECOND)
+        self.assertRaises(NotRun, self.register, "web", unit)
         script = CheckType(script_args=("true",), interval=SECOND)
         error = self.assertRaises(InvalidRequest, self.register, "web", script)
         self.assertIn("disabled on this agent from remote calls", str(error))

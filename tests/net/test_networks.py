@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
-from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.error import CannotListenError, ConnectionDone, DNSLookupError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.task import Clock
@@ -133,6 +133,15 @@ class NetworkContract:
         self.assertEqual(data, b"bye")
         yield port.stopListening()
         self.assertFalse(os.path.exists(path))
+
+    @inlineCallbacks
+    def test_resolve(self: Any) -> Any:
+        """A name has an address, an address is its own, and what is no name has none."""
+        network = self.make_network()
+        for name, expected in (("10.0.0.1", ("10.0.0.1",)), ("::1", ("::1",)), ("localhost", ("127.0.0.1", "::1"))):
+            address = yield network.resolve(name)
+            self.assertIn(address, expected)
+        yield self.assertFailure(network.resolve("no..name"), DNSLookupError)
 
     @inlineCallbacks
     def test_datagrams(self: Any) -> Any:

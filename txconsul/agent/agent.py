@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from txconsul import CONSUL_VERSION, __version__
 from txconsul.agent import identity
 from txconsul.agent.antientropy import AntiEntropy
+from txconsul.agent.check_settings import check_identity, check_limits, check_surroundings
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, UnixSockets
 from txconsul.agent.debug_config import debug_config
@@ -34,7 +35,7 @@ from txconsul.agent.persistence import DefinitionFiles
 from txconsul.agent.position import TellPosition
 from txconsul.agent.process import PidFile, calm_collector, notify, raise_file_limit
 from txconsul.agent.registrations import Registrations
-from txconsul.agent.running_checks import Limits, RunningChecks
+from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.server import NobodyElse, Server, ServerSettings
 from txconsul.agent.stores import Stores
 from txconsul.codec.duration import SECOND
@@ -113,6 +114,7 @@ class Agent(MultiService):
         self.server.setServiceParent(self)
         self._rng = Random(SystemRandom().getrandbits(64))
         self.local = LocalState(configuration.check_update_interval, configuration.discard_check_output, self._rng)
+        self._check_surroundings = check_surroundings(configuration, network)
         self._running_checks = self._make_running_checks()
         self._registrations = self._make_registrations()
         self._registrations.setServiceParent(self)
@@ -191,14 +193,10 @@ class Agent(MultiService):
         return RunningChecks(
             self.local,
             self.server.door,
-            self._network,
+            self._check_surroundings,
             it.datacenter,
             self._rng,
-            Limits(
-                output_size_max=it.check_output_max_size,
-                scripts_remote=it.enable_script_checks,
-                scripts_local=it.enable_local_script_checks,
-            ),
+            check_limits(it),
             lambda id, status, output: self.local.update_check(id, status, output, self._clock.seconds()),
         )
 
@@ -302,13 +300,15 @@ class Agent(MultiService):
 
     def reload(self) -> None:
         """
-        Read the configuration again, and take up what can change while the agent runs: services and checks.
+        Read the configuration again, and take up what can change while the agent runs: services and checks, and the
+        certificates that checks show.
 
         @raise TxconsulError: it cannot be used, and everything stays as it is.
         """
         if self._reread is None:
             return
         changed = self._reread()
+        self._check_surroundings.tls.change(*check_identity(changed))
         self._registrations.reload(changed.services, changed.checks)
         self._log.info("The configuration was read again")
 

@@ -11,36 +11,18 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.interfaces import IReactorTime
 
 from txconsul.agent.checks.alias import LocalAlias, NodeAlias
-from txconsul.agent.checks.http import HTTPCheck
+from txconsul.agent.checks.kinds import Surroundings, kind_of, make, runs_as
 from txconsul.agent.checks.output import captured
 from txconsul.agent.checks.repeated import RepeatedCheck, Thresholds
-from txconsul.agent.checks.tcp import TCPCheck
 from txconsul.agent.checks.ttl import TTLCheck
 from txconsul.agent.local import LocalState
 from txconsul.codec.duration import SECOND
 from txconsul.errors import InvalidRequest, TxconsulError
-from txconsul.interfaces import ICaller, ICheck, INetwork
+from txconsul.interfaces import ICaller
 from txconsul.records.health import HealthCheck
 from txconsul.records.service import CheckType
 
 __all__ = ["Limits", "NotRun", "RunningChecks", "kind_of"]
-
-#: Seconds that one run may take, where the definition does not say.
-TIMEOUT_SECONDS = 10.0
-
-_REPEATED = ("grpc", "http", "tcp", "udp", "docker", "script", "h2ping", "os_service")
-_FIELDS = {"docker": "docker_container_id", "script": "script_args", "h2ping": "h2_ping"}
-
-
-def kind_of(definition: CheckType) -> str:
-    """What kind of check this is, in Consul's words; empty for none."""
-    if definition.interval > 0:
-        for kind in _REPEATED:
-            if getattr(definition, _FIELDS.get(kind, kind)):
-                return kind
-    if definition.ttl > 0:
-        return "ttl"
-    return "alias" if definition.alias_node or definition.alias_service else ""
 
 
 class NotRun(TxconsulError):
@@ -75,7 +57,7 @@ class RunningChecks:
         self,
         local: LocalState,
         door: ICaller,
-        network: INetwork,
+        surroundings: Surroundings,
         datacenter: str,
         rng: Random,
         limits: Limits,
@@ -83,8 +65,8 @@ class RunningChecks:
     ) -> None:
         self._local = local
         self._door = door
-        self._network = network
-        self._clock: IReactorTime = network.clock
+        self._surroundings = surroundings
+        self._clock: IReactorTime = surroundings.network.clock
         self._datacenter = datacenter
         self._rng = rng
         self._limits = limits
@@ -96,8 +78,7 @@ class RunningChecks:
         """
         @raise TxconsulError: a check of this kind may not, or cannot, be run here.
         """
-        kind = kind_of(definition)
-        if kind in ("script", "docker") and definition.script_args:
+        if definition.script_args:
             if configured and not self._limits.scripts_local:
                 raise InvalidRequest(
                     "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or"
@@ -108,8 +89,13 @@ class RunningChecks:
                     "Scripts are disabled on this agent from remote calls; to enable, configure"
                     " 'enable_script_checks' to true"
                 )
-        if kind not in ("ttl", "alias", "http", "tcp"):
-            raise NotRun(f"{kind or 'such'} checks are not run by this release of txconsul")
+        kind = runs_as(definition)
+        if not kind:
+            raise InvalidRequest("Check type is not valid")
+        if kind == "os_service":
+            raise NotRun("not implemented")  # Consul's words on every system but Windows
+        if kind not in ("ttl", "alias", "http", "tcp", "udp", "script"):
+            raise NotRun(f"{kind} checks are not run by this release of txconsul")
 
     def start(self, check: HealthCheck, definition: CheckType, token: str, left: float | None = None) -> None:
         """
@@ -125,7 +111,7 @@ class RunningChecks:
         def notify(status: str, output: str) -> None:
             self._changed(id, status, output)
 
-        kind = kind_of(definition)
+        kind = runs_as(definition)
         if kind == "ttl":
             ttl = TTLCheck(definition.ttl / SECOND, check.output, self._clock, notify)
             self._running[id] = ttl
@@ -149,32 +135,8 @@ class RunningChecks:
         thresholds = Thresholds(
             definition.success_before_passing, definition.failures_before_warning or critical, critical
         )
-        check = self._provider(definition, self._sizes[id])
+        check = make(definition, self._surroundings, self._sizes[id])
         return RepeatedCheck(check, definition.interval / SECOND, thresholds, self._clock, self._rng, notify)
-
-    def _provider(self, definition: CheckType, size: int) -> ICheck:
-        timeout = definition.timeout / SECOND if definition.timeout > 0 else TIMEOUT_SECONDS
-        if kind_of(definition) == "http":
-            return HTTPCheck(
-                self._network,
-                definition.http,
-                method=definition.method,
-                headers=definition.header,
-                body=definition.body,
-                timeout=timeout,
-                output_size_max=size,
-                redirects=not definition.disable_redirects,
-                server_name=definition.tls_server_name,
-                verify=not definition.tls_skip_verify,
-            )
-        return TCPCheck(
-            self._network,
-            definition.tcp,
-            timeout,
-            tls=definition.tcp_use_tls,
-            server_name=definition.tls_server_name,
-            verify=not definition.tls_skip_verify,
-        )
 
     def say(self, id: str, status: str, output: str) -> float | None:
         """

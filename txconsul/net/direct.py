@@ -175,6 +175,10 @@ class DirectNetwork:
         """See L{INetwork}."""
         return self._others.connect(description, factory)
 
+    def resolve(self, name: str) -> Deferred[str]:
+        """See L{INetwork}."""
+        return self._others.resolve(name)
+
     def datagrams(self, description: str, receiver: Any) -> Deferred[Any]:
         """See L{INetwork}."""
         return maybeDeferred(self._datagrams, description, receiver)

@@ -7,8 +7,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.error import DNSLookupError
+from twisted.internet.interfaces import IResolutionReceiver
 from zope.interface import implementer
 
 from txconsul.interfaces import INetwork
@@ -51,6 +54,28 @@ def parse_datagrams(description: str) -> tuple[int, str]:
     return int(port), named.get("interface", "")
 
 
+@implementer(IResolutionReceiver)
+class _FirstAddress:
+    """Waits for the first address that a name has."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.address: Deferred[str] = Deferred()
+
+    def resolutionBegan(self, resolutionInProgress: Any) -> None:
+        """See L{IResolutionReceiver}."""
+
+    def addressResolved(self, address: Any) -> None:
+        """See L{IResolutionReceiver}."""
+        if not self.address.called:
+            self.address.callback(address.host)
+
+    def resolutionComplete(self) -> None:
+        """See L{IResolutionReceiver}."""
+        if not self.address.called:
+            self.address.errback(DNSLookupError(f"no address found for {self._name}"))
+
+
 @implementer(INetwork)
 class ReactorNetwork:
     """
@@ -69,6 +94,19 @@ class ReactorNetwork:
     def connect(self, description: str, factory: Any) -> Deferred[Any]:
         """See L{INetwork}."""
         return maybeDeferred(self._connect, description, factory)
+
+    def resolve(self, name: str) -> Deferred[str]:
+        """See L{INetwork}."""
+        if isIPAddress(name) or isIPv6Address(name):
+            return succeed(name)
+        try:
+            name.encode("idna")
+        except UnicodeError:
+            # Twisted's resolver would never answer.
+            return fail(DNSLookupError(f"{name} is no host's name"))
+        found = _FirstAddress(name)
+        self.clock.nameResolver.resolveHostName(found, name)
+        return found.address
 
     def datagrams(self, description: str, receiver: Any) -> Deferred[Any]:
         """See L{INetwork}."""

@@ -20,7 +20,16 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from txconsul.errors import TxconsulError
 
-__all__ = ["CIPHER_SUITES", "TLS_VERSIONS", "TLSUnusable", "authorities", "server_options", "wrap"]
+__all__ = [
+    "CIPHER_SUITES",
+    "TLS_VERSIONS",
+    "TLSUnusable",
+    "authorities",
+    "certificates",
+    "private_key",
+    "server_options",
+    "wrap",
+]
 
 #: Consul's C{tls_min_version}, and the names of before 1.12.
 TLS_VERSIONS = {
@@ -79,11 +88,11 @@ def server_options(
     """
     if not cert_file or not key_file:
         raise TLSUnusable("TLS needs both cert_file and key_file")
-    certificates = _certificates("cert_file", cert_file)
+    chain = certificates("cert_file", cert_file)
     options: dict[str, Any] = {
-        "certificate": certificates[0],
-        "extraCertChain": certificates[1:],
-        "privateKey": _private_key(key_file),
+        "certificate": chain[0],
+        "extraCertChain": chain[1:],
+        "privateKey": private_key(key_file),
         "acceptableProtocols": [b"http/1.1"],
         **_minimum(min_version or "TLSv1_2"),
     }
@@ -134,7 +143,13 @@ def _read(what: str, path: str) -> bytes:
         raise TLSUnusable(f"{what} {path}: {error.strerror}") from error
 
 
-def _certificates(what: str, path: str) -> list[crypto.X509]:
+def certificates(what: str, path: str) -> list[crypto.X509]:
+    """
+    The certificates of a PEM file, in their order.
+
+    @param what: the key of the configuration that names the file.
+    @raise TLSUnusable: the file is missing, unreadable or not what it should be.
+    """
     found = _CERTIFICATE.findall(_read(what, path))
     if not found:
         raise TLSUnusable(f"{what} {path}: no PEM certificate in it")
@@ -144,7 +159,12 @@ def _certificates(what: str, path: str) -> list[crypto.X509]:
         raise TLSUnusable(f"{what} {path}: a certificate is damaged: {_why(error)}") from error
 
 
-def _private_key(path: str) -> crypto.PKey:
+def private_key(path: str) -> crypto.PKey:
+    """
+    The key of a PEM file.
+
+    @raise TLSUnusable: the file is missing, unreadable, encrypted or not what it should be.
+    """
     try:
         return crypto.load_privatekey(crypto.FILETYPE_PEM, _read("key_file", path), passphrase=b"")
     except (crypto.Error, ValueError, TypeError) as error:
@@ -157,7 +177,7 @@ def authorities(ca_file: str, ca_path: str) -> list[crypto.X509]:
 
     @raise TLSUnusable: a file is missing, unreadable or not what it should be, or there is none.
     """
-    found = _certificates("ca_file", ca_file) if ca_file else []
+    found = certificates("ca_file", ca_file) if ca_file else []
     if ca_path:
         try:
             names = sorted(os.listdir(ca_path))
@@ -166,7 +186,7 @@ def authorities(ca_file: str, ca_path: str) -> list[crypto.X509]:
         for name in names:
             path = os.path.join(ca_path, name)
             if os.path.isfile(path):
-                found += _certificates("ca_path", path)
+                found += certificates("ca_path", path)
     if not found:
         raise TLSUnusable("verify_incoming is set, but neither ca_file nor ca_path names an authority")
     return found

@@ -38,10 +38,15 @@ SERF_HEALTH = "serfHealth"
 
 
 class CheckResult(Record, frozen=True):
-    """What a check found: one of the statuses above, and words for people."""
+    """
+    What a check found: one of the statuses above, and words for people.
+
+    @ivar certain: it counts at once, however many results of its kind are waited for.
+    """
 
     status: str = ""
     output: str = ""
+    certain: bool = False
 
 
 class HealthCheckDefinition(Record, frozen=True):

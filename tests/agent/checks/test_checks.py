@@ -34,11 +34,16 @@ class ThresholdTests(SynchronousTestCase):
         judge = Thresholds(0, 0, 0).judge
         self.assertEqual([judge(one) for one in (PASSING, WARNING, CRITICAL)], [PASSING, WARNING, CRITICAL])
 
+    def test_first(self) -> None:
+        """The first result counts at once."""
+        self.assertEqual(Thresholds(3, 3, 3).judge(PASSING), PASSING)
+        self.assertEqual(Thresholds(3, 3, 3).judge(CRITICAL), CRITICAL)
+
     def test_inARow(self) -> None:
         """So many in a row; another kind between them starts the count anew."""
         judge = Thresholds(2, 1, 3).judge
         given = [PASSING, PASSING, CRITICAL, CRITICAL, CRITICAL, PASSING, CRITICAL]
-        expected = [None, PASSING, WARNING, WARNING, CRITICAL, None, WARNING]
+        expected = [PASSING, PASSING, WARNING, WARNING, CRITICAL, None, WARNING]
         self.assertEqual([judge(one) for one in given], expected)
 
 
@@ -110,6 +115,23 @@ class RepeatedTests(SynchronousTestCase):
         self.repeated.start()
         self.clock.advance(10)
         self.assertEqual(self.told, [(CRITICAL, "no such thing")])
+
+    def test_certain(self) -> None:
+        """What is certain is not waited for."""
+        self.repeated = RepeatedCheck(
+            self.check,  # type: ignore[arg-type]
+            10.0,
+            Thresholds(0, 5, 5),
+            self.clock,
+            Random(1),
+            lambda status, output: self.told.append((status, output)),
+        )
+        self.repeated.start()
+        self.clock.advance(10)
+        for certain in (False, True):
+            self.check.answer = CheckResult(status=CRITICAL, output=str(certain), certain=certain)
+            self.clock.advance(10)
+        self.assertEqual(self.told, [(PASSING, "yes"), (CRITICAL, "True")])
 
     def test_stop(self) -> None:
         """A stopped check is broken off, and says and does nothing more."""

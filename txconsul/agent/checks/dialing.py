@@ -4,41 +4,109 @@ Connections out, for checks: where to, by which TLS, for how long, and in which 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError, TimeoutError
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import CertificateOptions, optionsForClientTLS
+from twisted.internet.error import ConnectError, ConnectionClosed, ConnectionRefusedError, DNSLookupError, TimeoutError
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txconsul.errors import Unavailable
+from txconsul.errors import PeerMisbehaved, Unavailable
 from txconsul.interfaces import INetwork
+from txconsul.net.tls_client import ANONYMOUS, ClientTLS, Identity, Untrusted, why_untrusted
 
-__all__ = ["CannotDial", "Target", "dial", "split_address"]
+__all__ = ["CannotDial", "CheckTLS", "Connect", "Secure", "Target", "dial", "in_tls_words", "split_address"]
 
 PORT_MAX = 65535
+#: What OpenSSL calls an answer that is no TLS.
+_NO_TLS = frozenset({"wrong version number", "http request", "packet length too long", "record layer failure"})
 
 
 class CannotDial(Unavailable):
     """No connection; the text says where to and why."""
 
 
+class CheckTLS:
+    """
+    The TLS by which an agent's checks call: as strangers, or with the agent's own certificate and authorities
+    (Consul's C{enable_agent_tls_for_checks}).
+
+    @param server_name: the name to expect where a check names none; that of the address where it is empty.
+    """
+
+    def __init__(self, identity: Identity = ANONYMOUS, server_name: str = "") -> None:
+        self._made: dict[tuple[bool, Sequence[bytes]], ClientTLS] = {}
+        self.change(identity, server_name)
+
+    def change(self, identity: Identity, server_name: str) -> None:
+        """Be somebody else from the next connection on, as after a reload."""
+        self._identity = identity
+        self.server_name = server_name
+        self._made.clear()
+
+    def client(self, verify: bool, protocols: Sequence[bytes]) -> ClientTLS:
+        """What is shared by all checks that call alike."""
+        key = (verify, tuple(protocols))
+        if key not in self._made:
+            self._made[key] = ClientTLS(self._identity, verify=verify, protocols=protocols)
+        return self._made[key]
+
+
+class Secure(NamedTuple):
+    """
+    How a check speaks TLS.
+
+    @ivar server_name: in the certificate; what L{CheckTLS} says, else the host, where it is empty.
+    @ivar verify: whether the certificate must be trusted.
+    @ivar protocols: what may be spoken inside (ALPN).
+    """
+
+    settings: CheckTLS
+    server_name: str = ""
+    verify: bool = True
+    protocols: tuple[bytes, ...] = ()
+
+    def name(self, host: str) -> str:
+        """Who must answer at a host."""
+        return self.server_name or self.settings.server_name or host
+
+
 class Target(NamedTuple):
     """
-    @ivar server_name: in the certificate; the host where it is empty.
-    @ivar verify: whether the certificate must be trusted.
+    @ivar secure: None for a connection without TLS.
+    @ivar path: of a unix socket, instead of host and port.
     """
 
     host: str
     port: int
-    tls: bool = False
-    server_name: str = ""
-    verify: bool = True
+    secure: Secure | None = None
+    path: str = ""
+
+    def __str__(self) -> str:
+        """As Go's errors show it."""
+        if self.path:
+            return f"unix {self.path}"
+        return f"tcp [{self.host}]:{self.port}" if ":" in self.host else f"tcp {self.host}:{self.port}"
+
+    def description(self) -> str:
+        """Twisted's endpoint string."""
+        if self.path:
+            return f"unix:path={_escaped(self.path)}"
+        return f"tcp:host={_escaped(self.host)}:port={self.port}"
+
+
+#: Reaches a target, with a protocol of the factory.
+Connect = Callable[[Target, Any], Deferred[Any]]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
 
 
 def split_address(address: str, default_port: int | None = None) -> tuple[str, int]:
@@ -64,50 +132,97 @@ def split_address(address: str, default_port: int | None = None) -> tuple[str, i
     return host, int(port)
 
 
-@implementer(IOpenSSLClientConnectionCreator)
-class _Unverified:
-    """TLS with whoever answers."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name.encode("idna") if name.isascii() else b""
-        self._context = CertificateOptions(verify=False).getContext()
-
-    def clientConnectionForTLS(self, protocol: Any) -> SSL.Connection:
-        """See L{IOpenSSLClientConnectionCreator}."""
-        connection = SSL.Connection(self._context, None)
-        if self._name:
-            connection.set_tlsext_host_name(self._name)
-        return connection
-
-
-def dial(network: INetwork, target: Target, factory: Any, timeout: float) -> Deferred[Any]:
+@implementer(IHandshakeListener)
+class Shaking(Protocol):
     """
-    Connect.
+    Stands between TLS and a protocol, and begins that one only when the other side has shown its certificate.
 
-    @param timeout: seconds.
-    @return: fires with the protocol; fails with L{CannotDial}.
+    @ivar shaken: fires with the protocol.
     """
-    factory.noisy = False  # two lines of log a connection tell nobody anything
-    host = target.host.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
-    if target.tls:
-        name = target.server_name or target.host
-        creator: Any = optionsForClientTLS(name) if target.verify else _Unverified(name)
-        factory = TLSMemoryBIOFactory(creator, True, factory)
-    connected: Deferred[Any] = network.connect(f"tcp:host={host}:port={target.port}", factory)
+
+    def __init__(self, factory: Factory) -> None:
+        self._factory = factory
+        self.shaken: Deferred[Protocol] = Deferred(lambda _: self._abort())
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abortConnection()  # type: ignore[attr-defined]  # TLS has it, and Twisted's TCP
+
+    def handshakeCompleted(self) -> None:
+        assert self.transport is not None
+        if why_untrusted(self.transport.getHandle()):  # type: ignore[attr-defined]  # TLS has it
+            return  # the connection is being given up for that
+        inner = self._factory.buildProtocol(self.transport.getPeer())
+        assert inner is not None
+        inner.makeConnection(self.transport)
+        self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
+        self.connectionLost = inner.connectionLost  # type: ignore[method-assign,assignment]
+        self.shaken.callback(inner)  # type: ignore[arg-type]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.shaken.called:
+            self.shaken.errback(in_tls_words(reason, self.transport))
+
+
+def in_tls_words(reason: Failure, transport: Any = None) -> Failure:
+    """Why a connection with TLS was lost, as Go tells it; any other reason as it is."""
+    untrusted = why_untrusted(transport.getHandle()) if transport is not None else ""
+    if reason.check(Untrusted):
+        untrusted = reason.getErrorMessage()
+    if untrusted:
+        return Failure(PeerMisbehaved(f"tls: failed to verify certificate: x509: {untrusted}"))
+    if reason.check(SSL.Error):
+        entries = reason.value.args[0] if reason.value is not None and reason.value.args else ()
+        text = entries[0][-1] if entries and isinstance(entries, list) else ""
+        if text in _NO_TLS:
+            return Failure(PeerMisbehaved("tls: first record does not look like a TLS handshake"))
+        if " alert " in text:
+            return Failure(PeerMisbehaved(f"remote error: tls: {text.partition(' alert ')[2]}"))
+        return Failure(PeerMisbehaved(f"tls: {text or 'handshake failed'}"))
+    return Failure(PeerMisbehaved("EOF")) if reason.check(ConnectionClosed) else reason
+
+
+def dial(
+    network: INetwork, target: Target, factory: Any, timeout: float, connect: Connect | None = None
+) -> Deferred[Any]:
+    """
+    Connect, and see the certificate if there is TLS.
+
+    @param factory: makes the protocol; a L{Factory}.
+    @param timeout: seconds for all of it.
+    @param connect: reaches the target in another way than directly.
+    @return: fires with the protocol; fails with L{CannotDial}, or with L{PeerMisbehaved} where TLS was not to be had.
+    """
+    connected = Deferred.fromCoroutine(_dialled(network, target, factory, connect))
     connected.addTimeout(timeout, network.clock)
     return connected.addErrback(_in_words, target)
 
 
+async def _dialled(network: INetwork, target: Target, factory: Any, connect: Connect | None) -> Any:
+    factory.noisy = False  # two lines of log a connection tell nobody anything
+    secure = target.secure
+    if connect is None:
+        connect = lambda target, factory: network.connect(target.description(), factory)  # noqa: E731
+    if secure is None:
+        return await connect(target, factory)
+    creator = secure.settings.client(secure.verify, secure.protocols).creator(secure.name(target.host))
+    shaking: Any = Factory.forProtocol(lambda: Shaking(factory))  # type: ignore[arg-type]
+    shaking.noisy = False
+    wrapped = TLSMemoryBIOFactory(creator, True, shaking, network.clock)
+    wrapped.noisy = False
+    outer = await connect(target, wrapped)
+    return await outer.wrappedProtocol.shaken
+
+
 def _in_words(reason: Failure, target: Target) -> Any:
-    shown = f"[{target.host}]" if ":" in target.host else target.host
     if reason.check(ConnectionRefusedError):
         why = "connect: connection refused"
     elif reason.check(TimeoutError, DeferredTimeout):
         why = "i/o timeout"
     elif reason.check(DNSLookupError):
-        why = "lookup: no such host"
+        why = f"lookup {target.host}: no such host"
     elif reason.check(ConnectError, OSError):
         why = reason.getErrorMessage()
     else:
         return reason
-    raise CannotDial(f"dial tcp {shown}:{target.port}: {why}")
+    raise CannotDial(f"dial {target}: {why}")

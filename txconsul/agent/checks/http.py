@@ -1,27 +1,27 @@
 """
-The check that a page answers, over a connection that is kept: a small HTTP/1.1 client, since many checks run often.
+The check that a page answers, over a connection that is kept, since many checks run often.
 
 Redirects are followed on the same host only: a service must not be able to send its agent anywhere else.
 
-Source: Consul's documentation of HTTP checks; RFC 9112.
+Source: Consul's documentation of HTTP checks.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit
 
-import httptools
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txconsul.agent.checks.dialing import CannotDial, Target, dial, split_address
+from txconsul.agent.checks.dialing import CannotDial, CheckTLS, Secure, Target, dial, split_address
+from txconsul.agent.checks.http_client import HTTPClient, Reply
+from txconsul.agent.checks.proxying import PORTS, authorization, proxy_for, tunnel
 from txconsul.errors import PeerMisbehaved
 from txconsul.interfaces import ICheck, INetwork
 from txconsul.records.health import CRITICAL, PASSING, WARNING, CheckResult
@@ -30,128 +30,15 @@ __all__ = ["HTTPCheck"]
 
 #: As many as Go's client follows.
 REDIRECTS_MAX = 10
-#: A header section of more than this is no answer to a check.
-HEADER_BYTES_MAX = 64 * 1024
 #: What asks, unless a header says so.
 USER_AGENT = "Consul Health Check"
 ACCEPT = "text/plain, text/*, */*"
 TOO_MANY_REQUESTS = 429
 _REDIRECTS = (301, 302, 303, 307, 308)
+#: After these the next request has no body, and is a GET unless it was a HEAD (RFC 9110, section 15.4).
+_FORGETS_METHOD = (301, 302, 303)
 #: A token of RFC 9110, section 5.6.2.
-_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PORTS = {"http": 80, "https": 443}
-
-
-class Reply(NamedTuple):
-    """
-    @ivar body: its end, as far as it is kept.
-    """
-
-    status: int
-    reason: str
-    location: str
-    body: bytes
-
-
-class _Client(Protocol):
-    """One connection, for one request after another."""
-
-    def __init__(self) -> None:
-        self.usable = False
-        self.heard = False
-        self._waiting: Deferred[Reply] | None = None
-
-    def connectionMade(self) -> None:
-        self.usable = True
-
-    def ask(self, data: bytes, head_only: bool, kept: int) -> Deferred[Reply]:
-        """Send a request; C{kept} is how many bytes of the body are."""
-        self._parser = httptools.HttpResponseParser(self)
-        self._head_only = head_only
-        self._kept = kept
-        self._reason, self._location, self._body = b"", b"", b""
-        self._measured = self._headed = False
-        self._header_bytes = 0
-        self.heard = False
-        waiting: Deferred[Reply] = Deferred(lambda _: self.close())
-        self._waiting = waiting
-        assert self.transport is not None
-        self.transport.write(data)
-        return waiting
-
-    def close(self) -> None:
-        """Use it no more."""
-        self.usable = False
-        if self.transport is not None:
-            self.transport.loseConnection()
-
-    def dataReceived(self, data: bytes) -> None:
-        self.heard = True
-        if self._waiting is None:
-            self.close()  # nothing was asked
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._finish(keep=False)
-        except httptools.HttpParserError as error:
-            self._fail(PeerMisbehaved(f"malformed HTTP response: {error}"))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.usable = False
-        if self._waiting is not None:
-            if self._headed and not self._measured:
-                self._finish(keep=False)  # a body without a length ends with its connection
-            else:
-                self._fail(PeerMisbehaved("EOF"))
-
-    # ---- the parser's ----
-
-    def on_status(self, text: bytes) -> None:
-        self._reason += text
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > HEADER_BYTES_MAX:
-            self._fail(PeerMisbehaved("response headers are too large"))
-        name = name.lower()
-        if name == b"location":
-            self._location = value
-        elif name in (b"content-length", b"transfer-encoding"):
-            self._measured = True
-
-    def on_headers_complete(self) -> None:
-        self._headed = not self._is_interim()
-        if self._headed and self._head_only:
-            self._finish(keep=False)
-
-    def on_body(self, data: bytes) -> None:
-        self._body = (self._body + data)[-self._kept :]
-
-    def on_message_complete(self) -> None:
-        if self._is_interim():
-            self._reason = self._body = b""
-            return
-        self._finish(keep=self._parser.should_keep_alive())
-
-    def _is_interim(self) -> bool:
-        """Whether this is no answer yet, but a remark before it (RFC 9110, section 15.2)."""
-        return 100 <= self._parser.get_status_code() < 200
-
-    def _finish(self, keep: bool) -> None:
-        waiting, self._waiting = self._waiting, None
-        if not keep:
-            self.close()
-        if waiting is not None and not waiting.called:
-            status = self._parser.get_status_code()
-            location = self._location.decode("latin-1")
-            waiting.callback(Reply(status, self._reason.decode("latin-1"), location, self._body))
-
-    def _fail(self, error: Exception) -> None:
-        waiting, self._waiting = self._waiting, None
-        self.close()
-        if waiting is not None and not waiting.called:
-            waiting.errback(error)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @implementer(ICheck)
@@ -159,6 +46,8 @@ class HTTPCheck:
     """
     @param timeout: seconds for all of it.
     @param output_size_max: bytes of the body that are kept.
+    @param secure: how TLS is spoken, where the URL asks for it.
+    @param environment: may name proxies; see L{txconsul.agent.checks.proxying}.
     """
 
     def __init__(
@@ -172,8 +61,8 @@ class HTTPCheck:
         timeout: float = 10.0,
         output_size_max: int = 4096,
         redirects: bool = True,
-        server_name: str = "",
-        verify: bool = True,
+        secure: Secure | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._network = network
         self._url = url
@@ -183,9 +72,9 @@ class HTTPCheck:
         self._timeout = timeout
         self._output_size_max = output_size_max
         self._redirects = redirects
-        self._server_name = server_name
-        self._verify = verify
-        self._client: _Client | None = None
+        self._secure = secure or Secure(CheckTLS())
+        self._environment = environment or {}
+        self._client: HTTPClient | None = None
 
     def run(self) -> Deferred[CheckResult]:
         """See L{ICheck}."""
@@ -211,7 +100,8 @@ class HTTPCheck:
 
     async def _run(self) -> CheckResult:
         url = self._parsed(self._url)
-        reply = await self._ask(url)
+        method, body = self._method, self._body
+        reply = await self._ask(url, method, body)
         for _ in range(REDIRECTS_MAX):
             if not self._redirects or reply.status not in _REDIRECTS or not reply.location:
                 break
@@ -219,60 +109,77 @@ class HTTPCheck:
             if (further.scheme, further.netloc) != (url.scheme, url.netloc):
                 break
             url = further
-            reply = await self._ask(url)
+            if reply.status in _FORGETS_METHOD:
+                method, body = ("HEAD" if method == "HEAD" else "GET"), b""
+            reply = await self._ask(url, method, body)
         status = WARNING if reply.status == TOO_MANY_REQUESTS else CRITICAL
         if 200 <= reply.status <= 299:
             status = PASSING
-        body = reply.body.decode("utf-8", "replace")
         shown = f"{reply.status} {reply.reason}".strip()
-        return CheckResult(status=status, output=f"HTTP {self._method} {self._url}: {shown} Output: {body}")
+        output = f"HTTP {self._method} {self._url}: {shown} Output: {reply.body.text()}"
+        return CheckResult(status=status, output=output)
 
     def _parsed(self, text: str) -> SplitResult:
         url = urlsplit(text)
-        if url.scheme not in _PORTS:
+        if url.scheme not in PORTS:
             raise ValueError(f'unsupported protocol scheme "{url.scheme}"')
         if not url.hostname:
             raise ValueError("no Host in request URL")
         return url
 
-    async def _ask(self, url: SplitResult) -> Reply:
-        request = self._request(url)
-        head_only = self._method == "HEAD"
+    async def _ask(self, url: SplitResult, method: str, body: bytes) -> Reply:
+        proxy = proxy_for(url, self._environment)
+        request = self._request(url, method, body, proxy)
+        head_only = method == "HEAD"
         client = self._client
         if client is not None and client.usable:
             try:
-                return await client.ask(request, head_only, self._output_size_max)
+                return await client.ask(request, self._output_size_max, head_only=head_only)
             except PeerMisbehaved:
                 # It may have been closed while it was idle, which says nothing of the service.
-                if client.heard or self._method not in ("GET", "HEAD"):
+                if client.heard or method not in ("GET", "HEAD"):
                     raise
-        host, port = split_address(url.netloc.rpartition("@")[2], _PORTS[url.scheme])
-        target = Target(host, port, url.scheme == "https", self._server_name, self._verify)
-        factory: Any = Factory.forProtocol(_Client)
-        dialled: Any = await dial(self._network, target, factory, self._timeout)
-        self._client = getattr(dialled, "wrappedProtocol", dialled)
-        return await self._client.ask(request, head_only, self._output_size_max)
+        self._client = client = await self._dialled(url, proxy)
+        return await client.ask(request, self._output_size_max, head_only=head_only)
 
-    def _request(self, url: SplitResult) -> bytes:
-        if not _METHOD.fullmatch(self._method):
-            raise ValueError(f'net/http: invalid method "{self._method}"')
+    async def _dialled(self, url: SplitResult, proxy: SplitResult | None) -> HTTPClient:
+        host, port = split_address(url.netloc.rpartition("@")[2], PORTS[url.scheme])
+        secure = self._secure if url.scheme == "https" else None
+        connect = None
+        if proxy is not None and secure is None:
+            host, port = split_address(proxy.netloc.rpartition("@")[2], PORTS["http"])
+        elif proxy is not None:
+            connect = tunnel(self._network, proxy)
+        factory: Any = Factory.forProtocol(HTTPClient)
+        client: HTTPClient = await dial(self._network, Target(host, port, secure), factory, self._timeout, connect)
+        return client
+
+    def _request(self, url: SplitResult, method: str, body: bytes, proxy: SplitResult | None) -> bytes:
+        if not _TOKEN.fullmatch(method):
+            raise ValueError(f'net/http: invalid method "{method}"')
+        place = url.netloc.rpartition("@")[2]
         path = (url.path or "/").replace(" ", "%20")
         if url.query:
             path += f"?{url.query}"
+        if proxy is not None and url.scheme == "http":
+            path = f"http://{place}{path}"
         given = {name.lower() for name, values in self._headers.items() if values}
         hosts = next((values for name, values in self._headers.items() if name.lower() == "host" and values), None)
-        lines = [f"{self._method} {path} HTTP/1.1", f"Host: {hosts[0] if hosts else url.netloc.rpartition('@')[2]}"]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {hosts[0] if hosts else place}"]
         if "user-agent" not in given:
             lines.append(f"User-Agent: {USER_AGENT}")
         if "accept" not in given:
             lines.append(f"Accept: {ACCEPT}")
         if url.username is not None and "authorization" not in given:
-            pair = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
-            lines.append(f"Authorization: Basic {b64encode(pair).decode()}")
-        if self._body or self._method in ("PUT", "POST", "PATCH"):
-            lines.append(f"Content-Length: {len(self._body)}")
+            lines.append(f"Authorization: {authorization(url)}")
+        if proxy is not None and url.scheme == "http" and proxy.username is not None:
+            lines.append(f"Proxy-Authorization: {authorization(proxy)}")
+        if body or method in ("PUT", "POST", "PATCH"):
+            lines.append(f"Content-Length: {len(body)}")
         for name, values in self._headers.items():
-            if name.lower() not in ("host", "content-length"):
+            if not _TOKEN.fullmatch(name):
+                raise ValueError(f'net/http: invalid header field name "{name}"')
+            if name.lower() not in ("host", "content-length", "transfer-encoding", "connection"):
                 lines.extend(f"{name}: {value}" for value in values or ())
         text = "\r\n".join(one.replace("\r", "").replace("\n", "") for one in lines)
-        return text.encode("utf-8", "surrogateescape") + b"\r\n\r\n" + self._body
+        return text.encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body

@@ -25,7 +25,7 @@ INTERVAL_SECONDS_MIN = 1.0
 
 class Thresholds:
     """
-    When a result is believed: pure.
+    When a result is believed: pure. The first one is in any case.
 
     @param passing: so many results that are not critical, in a row, before one is believed.
     @param warning: so many critical ones before the check is warning; C{critical}, before it is critical.
@@ -33,7 +33,7 @@ class Thresholds:
 
     def __init__(self, passing: int, warning: int, critical: int) -> None:
         self._passing, self._warning, self._critical = passing, warning, critical
-        self._successes = self._failures = 0
+        self._successes, self._failures = passing, critical
 
     def judge(self, status: str) -> str | None:
         """The status to show after one more result; None to leave it as it is."""
@@ -102,7 +102,7 @@ class RepeatedCheck:
         self._under_way = None
         if not self._running:
             return
-        status = self._thresholds.judge(result.status)
+        status = result.status if result.certain else self._thresholds.judge(result.status)
         if status is not None:
             self._notify(status, result.output)
         # Whoever was told may have stopped this check.

@@ -104,6 +104,8 @@ def build(collected: Collected, dev_mode: bool, surroundings: Surroundings) -> t
         check_update_interval=values.duration("check_update_interval"),
         enable_script_checks=scripts,
         enable_local_script_checks=values.flag("enable_local_script_checks", scripts),
+        enable_agent_tls_for_checks=values.flag("enable_agent_tls_for_checks"),
+        server_name=values.text("server_name"),
         enable_central_service_config=values.flag("enable_central_service_config"),
         enable_debug=values.flag("enable_debug"),
         disable_host_node_id=values.flag("disable_host_node_id"),

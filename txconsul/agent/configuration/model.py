@@ -353,6 +353,8 @@ class Configuration(_Part, frozen=True, kw_only=True):
     check_update_interval: float
     enable_script_checks: bool
     enable_local_script_checks: bool
+    enable_agent_tls_for_checks: bool
+    server_name: str
     enable_central_service_config: bool
     enable_debug: bool
     disable_host_node_id: bool

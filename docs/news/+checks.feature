@@ -1,0 +1,1 @@
+Checks run programs where the configuration allows it, with all that they start killed when time is up, and look at UDP ports; those of TLS show the agent's certificate with `enable_agent_tls_for_checks`, and those of pages go by the environment's proxies.

@@ -1,0 +1,140 @@
+"""
+The kinds of checks that are run again and again: which one a definition means, and what runs it.
+
+Source: Consul's documentation of health checks. Where a definition names several kinds, one is shown and another may be
+run, by two orders; both are Consul's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from txconsul.agent.checks.dialing import CheckTLS, Secure
+from txconsul.agent.checks.http import HTTPCheck
+from txconsul.agent.checks.programs import Start
+from txconsul.agent.checks.script import ScriptCheck
+from txconsul.agent.checks.tcp import TCPCheck
+from txconsul.agent.checks.udp import UDPCheck
+from txconsul.codec.duration import SECOND
+from txconsul.interfaces import ICheck, INetwork
+from txconsul.records.service import CheckType
+
+__all__ = ["Making", "Surroundings", "kind_of", "make", "runs_as"]
+
+#: Seconds that one run may take, where the definition does not say; of programs, and of all else.
+PROGRAM_SECONDS = 30.0
+TIMEOUT_SECONDS = 10.0
+
+_SHOWN = ("grpc", "http", "ttl", "tcp", "udp", "alias", "docker", "script", "h2ping", "os_service")
+_RUN = ("ttl", "http", "tcp", "udp", "grpc", "docker", "os_service", "script", "h2ping", "alias")
+
+
+def _named(definition: CheckType) -> dict[str, bool]:
+    """Which kinds a definition names."""
+    repeated = definition.interval > 0
+    program = bool(definition.script_args) and repeated
+    return {
+        "alias": bool(definition.alias_node or definition.alias_service),
+        "docker": program and bool(definition.docker_container_id),
+        "grpc": repeated and bool(definition.grpc),
+        "h2ping": repeated and bool(definition.h2_ping),
+        "http": repeated and bool(definition.http),
+        "os_service": repeated and bool(definition.os_service),
+        "script": program and not definition.docker_container_id,
+        "tcp": repeated and bool(definition.tcp),
+        "ttl": definition.ttl > 0,
+        "udp": repeated and bool(definition.udp),
+    }
+
+
+def kind_of(definition: CheckType) -> str:
+    """What kind of check this is said to be; empty for none."""
+    named = _named(definition)
+    return next((kind for kind in _SHOWN if named[kind]), "")
+
+
+def runs_as(definition: CheckType) -> str:
+    """As what kind of check this is run; empty for none."""
+    named = _named(definition)
+    return next((kind for kind in _RUN if named[kind]), "")
+
+
+class Surroundings(NamedTuple):
+    """
+    What checks reach.
+
+    @ivar tls: the TLS by which they call.
+    @ivar start: starts programs.
+    @ivar environment: variables, as this process has them.
+    """
+
+    network: INetwork
+    tls: CheckTLS
+    start: Start
+    environment: Mapping[str, str]
+
+
+class Making(NamedTuple):
+    """
+    What a check is made of.
+
+    @ivar timeout: seconds that one run may take.
+    @ivar output_size_max: bytes of output that are kept.
+    """
+
+    definition: CheckType
+    surroundings: Surroundings
+    timeout: float
+    output_size_max: int
+
+    def secure(self, *protocols: bytes) -> Secure:
+        """How such a check speaks TLS, if it does."""
+        it = self.definition
+        return Secure(self.surroundings.tls, it.tls_server_name, not it.tls_skip_verify, protocols)
+
+
+def _http(it: Making) -> ICheck:
+    what = it.definition
+    return HTTPCheck(
+        it.surroundings.network,
+        what.http,
+        method=what.method,
+        headers=what.header,
+        body=what.body,
+        timeout=it.timeout,
+        output_size_max=it.output_size_max,
+        redirects=not what.disable_redirects,
+        secure=it.secure(),
+        environment=it.surroundings.environment,
+    )
+
+
+def _tcp(it: Making) -> ICheck:
+    what = it.definition
+    return TCPCheck(it.surroundings.network, what.tcp, it.timeout, it.secure() if what.tcp_use_tls else None)
+
+
+def _udp(it: Making) -> ICheck:
+    return UDPCheck(it.surroundings.network, it.definition.udp, it.timeout)
+
+
+def _script(it: Making) -> ICheck:
+    arguments = it.definition.script_args or ()
+    clock = it.surroundings.network.clock
+    return ScriptCheck(it.surroundings.start, clock, arguments, it.timeout, it.output_size_max)
+
+
+_MAKERS: dict[str, Callable[[Making], ICheck]] = {"http": _http, "script": _script, "tcp": _tcp, "udp": _udp}
+
+
+def make(definition: CheckType, surroundings: Surroundings, output_size_max: int) -> ICheck:
+    """
+    What runs a check of a repeated kind.
+
+    @raise KeyError: nothing here does.
+    """
+    kind = runs_as(definition)
+    seconds = PROGRAM_SECONDS if kind in ("script", "docker") else TIMEOUT_SECONDS
+    timeout = definition.timeout / SECOND if definition.timeout > 0 else seconds
+    return _MAKERS[kind](Making(definition, surroundings, timeout, output_size_max))
