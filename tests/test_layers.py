@@ -25,6 +25,7 @@ LAYERS = {
     "txconsul.raft": 1,
     "txconsul.serf": 1,
     "txconsul.state": 1,
+    "txconsul.caching": 1,
     "txconsul.http.parser": 1,
     "txconsul.http.request": 1,
     "txconsul.dns.message": 1,

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from txconsul import CONSUL_VERSION, __version__
 from txconsul.agent import identity
 from txconsul.agent.antientropy import AntiEntropy
+from txconsul.agent.cached import agent_cache, fetch_limits
 from txconsul.agent.check_settings import check_identity, check_limits, check_surroundings
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, UnixSockets
@@ -83,6 +84,7 @@ class Agent(MultiService):
 
     @ivar server: the server part.
     @ivar local: the services and checks that it runs itself.
+    @ivar cache: the answers that it keeps.
     """
 
     _log = Logger("txconsul.agent")
@@ -113,6 +115,7 @@ class Agent(MultiService):
         self.server = self._make_server()
         self.server.setServiceParent(self)
         self._rng = Random(SystemRandom().getrandbits(64))
+        self.cache = agent_cache(configuration, self.server.door, self._clock, self._rng)
         self.local = LocalState(configuration.check_update_interval, configuration.discard_check_output, self._rng)
         self._check_surroundings = check_surroundings(configuration, network)
         self._running_checks = self._make_running_checks()
@@ -253,7 +256,9 @@ class Agent(MultiService):
             write_networks=[ip_network(one, strict=False) for one in it.http.allow_write_from],
             default_policy=it.acl.default_policy,
             translate_wan_addrs=it.translate_wan_addrs,
-            read_defaults=ReadDefaults(int(it.discovery_max_stale * SECOND), it.http.use_cache),
+            read_defaults=ReadDefaults(
+                int(it.discovery_max_stale * SECOND), it.http.use_cache, it.use_streaming_backend
+            ),
             kv_max_value_size=it.limits.kv_max_value_size,
             txn_max_req_len=it.limits.txn_max_req_len,
             always_pretty=it.dev_mode,
@@ -263,7 +268,7 @@ class Agent(MultiService):
         )
         bodies = Bodies(settings)
         return HTTPFactory(
-            API(self.server.door, settings, ROUTES),
+            API(self.server.door, settings, ROUTES, self.cache),
             self._clock,
             body_limit=bodies.limit,
             body_sink=bodies.sink,
@@ -310,6 +315,7 @@ class Agent(MultiService):
         changed = self._reread()
         self._check_surroundings.tls.change(*check_identity(changed))
         self._registrations.reload(changed.services, changed.checks)
+        self.cache.limit(fetch_limits(changed))
         self._log.info("The configuration was read again")
 
     def hang_up(self) -> None:
@@ -331,7 +337,7 @@ class Agent(MultiService):
             for address in it.https_addresses:
                 await self._listen_at("HTTPS", address, secure)
         if it.dns_addresses:
-            self._dns = dns_server(it, self.server.door, self._network)
+            self._dns = dns_server(it, self.cache, self._network)
             for address in it.dns_addresses:
                 self._ports.append(await self._network.datagrams(address.datagrams(), self._dns.datagrams()))
                 self._log.info("Listening for DNS on {address} (UDP)", address=str(address))
@@ -367,6 +373,7 @@ class Agent(MultiService):
             await port.stopListening()
         if self._dns is not None:
             self._dns.stop()
+        self.cache.close()
         self.server.door.close()
         self.local.wake_watchers()
         self._facts.log.end()

@@ -64,6 +64,8 @@ def dns_settings(configuration: Configuration) -> DNSSettings:
         node_meta_txt=it.node_meta_txt,
         allow_stale=it.allow_stale,
         max_stale=it.max_stale,
+        use_cache=it.use_cache,
+        cache_max_age=it.cache_max_age,
         a_record_limit=it.a_record_limit,
         udp_answer_limit=it.udp_answer_limit,
         enable_truncate=it.enable_truncate,

@@ -14,7 +14,7 @@ from struct import pack
 import msgspec
 from twisted.logger import Logger
 
-from txconsul.dns.lookups import IDoor, Lookups
+from txconsul.dns.lookups import IDoor, Lookups, read_options
 from txconsul.dns.message import (
     AAAA,
     ANY,
@@ -170,6 +170,7 @@ class Answerer:
     ) -> None:
         self._door = door
         self._settings = settings
+        self._options = read_options(settings)
         self._rng = rng
         self._now_utc = now_utc
         self._resolve = resolve
@@ -179,7 +180,7 @@ class Answerer:
 
     def lookups(self) -> Lookups:
         """What one answer will be made from."""
-        return Lookups(self._door, self._settings)
+        return Lookups(self._door, self._settings, self._options)
 
     async def answer(self, question: Message, lookups: Lookups, most: int) -> Reply:
         """

@@ -11,13 +11,14 @@ from typing import Any, Protocol
 import msgspec
 from twisted.internet.defer import Deferred
 
+from txconsul.codec.duration import SECOND
 from txconsul.dns.settings import DNSSettings
 from txconsul.records.catalog import CheckServiceNode, Node
 from txconsul.records.health import CRITICAL
 from txconsul.records.queries import DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest
-from txconsul.records.query import Context, QueryOptions
+from txconsul.records.query import DEFAULT, Context, QueryOptions
 
-__all__ = ["IDoor", "Lookups", "Names"]
+__all__ = ["IDoor", "Lookups", "Names", "read_options"]
 
 #: Names of nodes and of services, by their addresses.
 Names = tuple[dict[str, str], dict[str, str]]
@@ -43,9 +44,11 @@ class Lookups:
     @ivar drawn: whether records were drawn by lot, so that another answer may differ.
     """
 
-    def __init__(self, door: IDoor, settings: DNSSettings) -> None:
+    def __init__(self, door: IDoor, settings: DNSSettings, options: QueryOptions) -> None:
+        """@param options: those of the settings; see L{read_options}."""
         self._door = door
         self._settings = settings
+        self._options = options
         self.asked: list[tuple[str, Any]] = []
         self.lasting = True
         self.drawn = False
@@ -56,15 +59,17 @@ class Lookups:
 
         @raise TxconsulError: as the door does.
         """
-        self.asked.append((method, request))
         lasting, self.lasting = self.lasting and request.datacenter == self._settings.datacenter, False
         stale = self._settings.allow_stale
-        answer = self._door.call(method, _with(request, stale), Context(source="dns"))
+        if self._options is not DEFAULT:
+            request = msgspec.structs.replace(request, options=self._options)
+        self.asked.append((method, request))
+        answer = self._door.call(method, request, Context(source="dns"))
         if isinstance(answer, Deferred):
             answer = await answer
         if stale and answer.last_contact > self._settings.max_stale:
             lasting = False
-            answer = self._door.call(method, _with(request, False), Context(source="dns"))
+            answer = self._door.call(method, msgspec.structs.replace(request, options=DEFAULT), Context(source="dns"))
             if isinstance(answer, Deferred):
                 answer = await answer
         self.lasting = lasting  # a failure is not: it never comes here
@@ -116,5 +121,12 @@ class Lookups:
         return names[0].get(text, ""), names[1].get(text, "")
 
 
-def _with(request: Any, stale: bool) -> Any:
-    return msgspec.structs.replace(request, options=QueryOptions(allow_stale=stale)) if stale else request
+def read_options(settings: DNSSettings) -> QueryOptions:
+    """How all reads are asked."""
+    if not (settings.allow_stale or settings.use_cache):
+        return DEFAULT
+    return QueryOptions(
+        allow_stale=settings.allow_stale,
+        use_cache=settings.use_cache,
+        max_age=int(settings.cache_max_age * SECOND) if settings.use_cache else 0,
+    )

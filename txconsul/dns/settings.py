@@ -21,6 +21,8 @@ class DNSSettings(msgspec.Struct, frozen=True, kw_only=True):
     @ivar recursors: C{(host, port)} of who is asked for all other names.
     @ivar recursor_timeout: seconds for each of them.
     @ivar max_stale: seconds that an answer may be behind the leader.
+    @ivar use_cache: what the agent keeps is told, rather than what its servers know; where that is not kept current in
+        the background, it is C{cache_max_age} seconds old at most, 0 for any age.
     @ivar a_record_limit: the most addresses in an answer; 0 is no bound. C{udp_answer_limit}: the most records in a
         small UDP message.
     @ivar soa_minimum: seconds that nothing's absence may be remembered.
@@ -35,6 +37,8 @@ class DNSSettings(msgspec.Struct, frozen=True, kw_only=True):
     node_meta_txt: bool = True
     allow_stale: bool = True
     max_stale: float = 87600 * 3600.0
+    use_cache: bool = False
+    cache_max_age: float = 0.0
     a_record_limit: int = 0
     udp_answer_limit: int = 3
     enable_truncate: bool = False

@@ -26,9 +26,21 @@ if TYPE_CHECKING:
     from txconsul.state.store import Store
     from txconsul.state.watches import Key
 
-__all__ = ["METHODS", "Answer", "Decided", "Read", "ServerMethod", "Write", "read", "server", "write"]
+__all__ = ["METHODS", "Answer", "Cached", "Decided", "Read", "ServerMethod", "Write", "read", "server", "write"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Cached(msgspec.Struct, frozen=True):
+    """
+    That an answer was kept by the agent that was asked, rather than read for who asks.
+
+    @ivar hit: it was there when it was asked for.
+    @ivar age: in seconds; 0 while it is kept current.
+    """
+
+    hit: bool
+    age: float
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -45,6 +57,7 @@ class Answer(msgspec.Struct, frozen=True):
     last_contact: float = 0.0
     known_leader: bool = True
     view: View | None = None
+    cached: Cached | None = None
 
 
 class Decided(msgspec.Struct, frozen=True):

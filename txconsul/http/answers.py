@@ -17,12 +17,13 @@ from txconsul.http.parameters import Misdirected, Redirected
 from txconsul.http.response import Response
 
 if TYPE_CHECKING:
-    from txconsul.endpoints.registry import Answer
+    from txconsul.endpoints.registry import Answer, Cached
     from txconsul.http.settings import HTTPSettings
 
 __all__ = [
     "JSON",
     "accepts_gzip",
+    "cache_head",
     "compress",
     "empty",
     "failure",
@@ -60,7 +61,13 @@ NO_META = _META % (1, b"false", 0)
 def meta_head(answer: Answer) -> bytes:
     """The header lines that tell of a read's answer."""
     known = b"true" if answer.known_leader else b"false"
-    return _META % (answer.index, known, int(answer.last_contact * 1000))
+    head = _META % (answer.index, known, int(answer.last_contact * 1000))
+    return head if answer.cached is None else head + cache_head(answer.cached)
+
+
+def cache_head(cached: Cached) -> bytes:
+    """The header lines that tell of an answer that this agent keeps."""
+    return b"X-Cache: HIT\r\nAge: %.0f\r\n" % cached.age if cached.hit else b"X-Cache: MISS\r\n"
 
 
 def json_value(settings: HTTPSettings, body: Any, pretty: bool, head: bytes = b"") -> Response:

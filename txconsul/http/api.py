@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from txconsul.errors import Forbidden, MethodNotAllowed, TxconsulError
 from txconsul.http.answers import JSON, NO_META, accepts_gzip, compress, failure, misdirection, options
-from txconsul.http.parameters import Misdirected, Redirected, parse_target
+from txconsul.http.parameters import BadCacheControl, Misdirected, Redirected, parse_target
 from txconsul.http.request import Request
 from txconsul.http.response import Response
 from txconsul.http.routes import Call, Route
@@ -54,8 +54,12 @@ class API:
 
     _log = Logger("txconsul.http")
 
-    def __init__(self, door: ICaller, settings: HTTPSettings, routes: Iterable[Route]) -> None:
+    def __init__(
+        self, door: ICaller, settings: HTTPSettings, routes: Iterable[Route], cache: ICaller | None = None
+    ) -> None:
+        """@param cache: who is asked instead of the door where C{?cached} allows it."""
         self.door = door
+        self.cache = door if cache is None else cache
         self.settings = settings
         self._exact: dict[bytes, Route] = {}
         self._prefixes: dict[bytes, Route] = {}
@@ -167,7 +171,8 @@ class API:
         if isinstance(error, Misdirected):
             head = self.settings.index_head if error.with_headers else b""
             return misdirection(error, head, request.method)
-        head = NO_META if call is not None and call.action.meta_on_error else b""
+        asked = call is not None and call.action.meta_on_error and not isinstance(error, BadCacheControl)
+        head = NO_META if asked else b""
         return failure(self.settings, error, head)
 
     def _failed(self, reason: Failure, call: Call, request: Request) -> Response | Failure:

@@ -18,6 +18,7 @@ from txconsul.errors import BadRequest, TxconsulError
 from txconsul.records.query import DEFAULT, QueryOptions
 
 __all__ = [
+    "BadCacheControl",
     "BadPath",
     "BadQuery",
     "Misdirected",
@@ -201,10 +202,12 @@ class ReadDefaults(NamedTuple):
     """
     @ivar discovery_max_stale: ns; catalog and health reads that say nothing are stale by up to this.
     @ivar use_cache: whether C{?cached} has an effect.
+    @ivar streaming: whether who waits for the health of a service is answered from a view that is kept of it.
     """
 
     discovery_max_stale: int = 0
     use_cache: bool = True
+    streaming: bool = True
 
 
 def read_options(target: Target, defaults: ReadDefaults) -> QueryOptions:
@@ -264,11 +267,17 @@ _SECONDS = re.compile("[+-]?[0-9]{1,30}", re.ASCII)
 _INT_END = 2**63
 
 
+class BadCacheControl(BadRequest):
+    """An age in a Cache-Control header is no number. It is said before anything is asked, so that no index is known."""
+
+    text = "Invalid Cache-Control header."
+
+
 def cache_control(header: str) -> dict[str, int | bool]:
     """
     The directives of a Cache-Control header that reads heed, as fields of L{QueryOptions}.
 
-    @raise BadRequest: an age is no number.
+    @raise BadCacheControl: an age is no number.
     """
     found: dict[str, int | bool] = {}
     for directive in header.lower().split(","):
@@ -277,7 +286,7 @@ def cache_control(header: str) -> dict[str, int | bool]:
             found["must_revalidate"] = True
         elif name in ("max-age", "stale-if-error") and "=" in directive:
             if not _SECONDS.fullmatch(value) or not -_INT_END <= (seconds := int(value)) < _INT_END:
-                raise BadRequest("Invalid Cache-Control header.")
+                raise BadCacheControl()
             found["max_age" if name == "max-age" else "stale_if_error"] = max(
                 -_INT_END, min(seconds * SECOND, _INT_END - 1)
             )
@@ -290,7 +299,7 @@ def with_cache_control(options: QueryOptions, header: str) -> QueryOptions:
     """
     The options with what a Cache-Control header asks.
 
-    @raise BadRequest: an age is no number.
+    @raise BadCacheControl: an age is no number.
     """
     found = cache_control(header)
     return msgspec.structs.replace(options, **found) if found else options

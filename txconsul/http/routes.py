@@ -160,11 +160,13 @@ def reads(
     tenancy: Tenancy = BOTH,
     meta_on_error: bool = False,
     heeds_cache: bool = True,
+    cached: bool = False,
 ) -> Action:
     """
     A GET that asks one endpoint with a record made from the target.
 
     @param heeds_cache: whether a Cache-Control header means anything.
+    @param cached: whether C{?cached} does: other paths ignore it.
     """
 
     def serve(api: API, call: Call, request: Request) -> Response | Deferred[Response]:
@@ -173,7 +175,8 @@ def reads(
         if control and heeds_cache:
             heeded = with_cache_control(record.options, control.decode("latin-1"))
             record = msgspec.structs.replace(record, options=heeded)
-        return done(api, api.door.call(method, record, api.context(call, request)), call, render)
+        door = api.cache if cached and record.options.use_cache else api.door
+        return done(api, door.call(method, record, api.context(call, request)), call, render)
 
     return Action(serve, prepare, tenancy, meta_on_error)
 

@@ -14,7 +14,7 @@ import msgspec
 from txconsul.codec import json
 from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest
-from txconsul.http.answers import json_value, meta_head, shown
+from txconsul.http.answers import cache_head, json_value, meta_head, shown
 from txconsul.http.parameters import Target, read_options
 from txconsul.http.routes import (
     BOTH,
@@ -70,6 +70,13 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
+def _render_datacenters(api: API, call: Call, answer: Any) -> Response:
+    """Names, of which no index is known."""
+    if type(answer) is Answer and answer.cached is not None:
+        return json_value(api.settings, answer.value, call.pretty, cache_head(answer.cached))
+    return json_value(api.settings, answer, call.pretty)
+
+
 def _render_checks(api: API, call: Call, answer: Answer) -> Response:
     return shown(api.settings, answer, _show_checks, call.pretty, _consistency_head(call, answer))
 
@@ -92,8 +99,10 @@ def _render_health(api: API, call: Call, answer: Answer) -> Response:
     head = _consistency_head(call, answer)
     target = call.target
     request = call.prepared
-    if request.options.min_query_index > 0 and not (
-        target.get("near") or request.merge_central_config or request.ingress
+    if (
+        (request.options.min_query_index > 0 or request.options.use_cache)
+        and api.settings.read_defaults.streaming
+        and not (target.get("near") or request.merge_central_config or request.ingress)
     ):
         head = head.replace(_BLOCKING, _STREAMING)
     return shown(api.settings, answer, _show_health, call.pretty, head)
@@ -213,9 +222,18 @@ def _of_state(api: API, target: Target, rest: bytes) -> ChecksInStateRequest:
 
 
 def _reads(
-    method: str, prepare: Any, render: Render = _render, tenancy: Tenancy = BOTH, meta_on_error: bool = True
+    method: str,
+    prepare: Any,
+    render: Render = _render,
+    tenancy: Tenancy = BOTH,
+    meta_on_error: bool = True,
+    cached: bool = False,
 ) -> dict[str, Action]:
-    return {"GET": reads(method, prepare, render, tenancy, meta_on_error)}
+    return {"GET": reads(method, prepare, render, tenancy, meta_on_error, cached=cached)}
+
+
+def _reads_health(prepare: Any) -> dict[str, Action]:
+    return _reads("Health.ServiceNodes", prepare, _render_health, meta_on_error=False, cached=True)
 
 
 def _register(api: API, call: Call, request: Request) -> RegisterRequest:
@@ -245,18 +263,21 @@ def _render_true(api: API, call: Call, _: Any) -> Response:
 ROUTES = [
     Route(b"/v1/catalog/register", {"PUT": asks("Catalog.Register", _register, _render_true)}),
     Route(b"/v1/catalog/deregister", {"PUT": asks("Catalog.Deregister", _deregister, _render_true)}),
-    Route(b"/v1/catalog/datacenters", {"GET": reads("Catalog.ListDatacenters", _of_dc, tenancy=Tenancy())}),
+    Route(
+        b"/v1/catalog/datacenters",
+        {"GET": reads("Catalog.ListDatacenters", _of_dc, _render_datacenters, Tenancy(), cached=True)},
+    ),
     Route(b"/v1/catalog/nodes", _reads("Catalog.ListNodes", _of_dc, tenancy=PARTITION)),
-    Route(b"/v1/catalog/services", _reads("Catalog.ListServices", _of_dc)),
+    Route(b"/v1/catalog/services", _reads("Catalog.ListServices", _of_dc, cached=True)),
     Route(b"/v1/catalog/node/", _reads("Catalog.NodeServices", _of_node, _render_node)),
     Route(b"/v1/catalog/node-services/", _reads("Catalog.NodeServices", _of_node_merged, _render_node_list)),
-    Route(b"/v1/catalog/service/", _reads("Catalog.ServiceNodes", _of_service, _render_instances)),
-    Route(b"/v1/catalog/connect/", _reads("Catalog.ServiceNodes", _of_mesh, _render_instances)),
+    Route(b"/v1/catalog/service/", _reads("Catalog.ServiceNodes", _of_service, _render_instances, cached=True)),
+    Route(b"/v1/catalog/connect/", _reads("Catalog.ServiceNodes", _of_mesh, _render_instances, cached=True)),
     Route(b"/v1/catalog/gateway-services/", _reads("Catalog.GatewayServices", _of_gateway)),
     Route(b"/v1/health/node/", _reads("Health.NodeChecks", _of_node, _render_checks)),
     Route(b"/v1/health/checks/", _reads("Health.ServiceChecks", _of_service, _render_checks)),
     Route(b"/v1/health/state/", _reads("Health.ChecksInState", _of_state, _render_checks)),
-    Route(b"/v1/health/service/", _reads("Health.ServiceNodes", _of_service, _render_health, meta_on_error=False)),
-    Route(b"/v1/health/connect/", _reads("Health.ServiceNodes", _of_mesh, _render_health, meta_on_error=False)),
-    Route(b"/v1/health/ingress/", _reads("Health.ServiceNodes", _of_ingress, _render_health, meta_on_error=False)),
+    Route(b"/v1/health/service/", _reads_health(_of_service)),
+    Route(b"/v1/health/connect/", _reads_health(_of_mesh)),
+    Route(b"/v1/health/ingress/", _reads_health(_of_ingress)),
 ]

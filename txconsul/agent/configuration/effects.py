@@ -26,7 +26,8 @@ EFFECTIVE = frozenset(
     disable_coordinates disable_kv_key_validation discovery_max_stale domain http_config.
     dns_config.a_record_limit dns_config.allow_stale
     dns_config.disable_compression dns_config.enable_additional_node_meta_txt dns_config.enable_truncate
-    dns_config.max_stale dns_config.node_ttl dns_config.only_passing dns_config.recursor_strategy
+    dns_config.cache_max_age dns_config.max_stale dns_config.node_ttl dns_config.only_passing
+    dns_config.recursor_strategy dns_config.use_cache use_streaming_backend
     dns_config.recursor_timeout dns_config.service_ttl dns_config.soa dns_config.udp_answer_limit
     limits.http_max_conns_per_client limits.https_handshake_timeout limits.kv_max_value_size limits.txn_max_req_len
     log_file log_json log_level log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id

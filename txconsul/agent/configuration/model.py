@@ -22,6 +22,7 @@ __all__ = [
     "TLS",
     "UI",
     "Autopilot",
+    "CacheLimits",
     "Configuration",
     "Connect",
     "Gossip",
@@ -91,6 +92,18 @@ class HTTP(_Part, frozen=True, kw_only=True):
     response_headers: Mapping[str, str]
     use_cache: bool
     max_header_bytes: int
+
+
+class CacheLimits(_Part, frozen=True, kw_only=True):
+    """
+    C{cache}.
+
+    @ivar entry_fetch_rate: fetches a second of one kept answer; infinite where it is not limited.
+    @ivar entry_fetch_max_burst: fetches at once.
+    """
+
+    entry_fetch_rate: float
+    entry_fetch_max_burst: int
 
 
 class Limits(_Part, frozen=True, kw_only=True):
@@ -372,6 +385,7 @@ class Configuration(_Part, frozen=True, kw_only=True):
 
     log: Log
     http: HTTP
+    cache: CacheLimits
     limits: Limits
     performance: Performance
     raft: RaftSettings

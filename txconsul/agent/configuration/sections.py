@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from txconsul.agent.configuration.model import (
     SOA,
     UI,
     Autopilot,
+    CacheLimits,
     Connect,
     Gossip,
     Limits,
@@ -78,6 +80,13 @@ def _http(values: Values) -> HTTP:
         response_headers=values.mapping("http_config.response_headers"),
         use_cache=values.flag("http_config.use_cache", True),
         max_header_bytes=values.number("http_config.max_header_bytes"),
+    )
+
+
+def _cache(values: Values) -> CacheLimits:
+    return CacheLimits(
+        entry_fetch_rate=values.rate("cache.entry_fetch_rate") or math.inf,
+        entry_fetch_max_burst=values.number("cache.entry_fetch_max_burst", 2),
     )
 
 
@@ -275,6 +284,7 @@ def _unix_sockets(values: Values) -> UnixSockets:
 SECTIONS: dict[str, Callable[[Values], Any]] = {
     "log": _log,
     "http": _http,
+    "cache": _cache,
     "limits": _limits,
     "performance": _performance,
     "raft": _raft,

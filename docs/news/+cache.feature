@@ -1,0 +1,1 @@
+`?cached` is answered from what the agent keeps, one long poll a distinct question however many ask, with `X-Cache`, `Age` and `Cache-Control` as documented; `dns_config.use_cache` does the same for DNS, and both go on answering while no server can be reached.

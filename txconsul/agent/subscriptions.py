@@ -1,0 +1,303 @@
+"""
+What an agent keeps of its servers' answers: one shared entry a distinct question, however many ask.
+
+It stands before an L{ICaller}, talks through nothing else, and is one itself, so that a server and an agent without
+state use it alike. What it decides is in L{txconsul.caching.core}; here are the clock, the door, and those who wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from random import Random
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from txconsul.caching.core import Cache, Changed, Fetch, Forget, Give, Refuse
+from txconsul.caching.entry import FetchLimits, Found, Kind, Waiter, Wish
+from txconsul.codec.duration import SECOND
+from txconsul.codec.gomsgpack import encode
+from txconsul.driver import Driver
+from txconsul.endpoints.registry import Answer, Cached
+from txconsul.endpoints.views import View
+from txconsul.errors import RequestRefused, TooManyRequests, TxconsulError, Unavailable
+from txconsul.interfaces import ICaller
+from txconsul.records.query import Context, QueryOptions
+
+__all__ = ["FETCH_SECONDS", "NothingKept", "Subscriptions"]
+
+#: How long one background fetch waits for news before it is begun anew.
+FETCH_SECONDS = 600
+_SOURCE = "cache"
+
+
+class NothingKept(Unavailable):
+    """Time was up, or the agent stops, before the first answer came."""
+
+    text = "no answer came from a server in time, and none is cached"
+
+
+@implementer(ICaller)
+class Subscriptions:
+    """
+    Answers reads that allow it (C{options.use_cache}) from what is kept; passes everything else on.
+
+    @ivar counts: see L{Cache}.
+    """
+
+    _log = Logger("txconsul.cache")
+
+    def __init__(
+        self,
+        door: Any,
+        kinds: Mapping[str, Kind],
+        clock: IReactorTime,
+        rng: Random,
+        limits: FetchLimits,
+        default_query_time: float,
+        max_query_time: float,
+    ) -> None:
+        """
+        @param door: an L{ICaller} which can also C{watch}, see L{txconsul.endpoints.door.Door.watch}.
+        @param kinds: by the names of methods, how their answers are kept.
+        @param default_query_time: seconds that a blocking query waits if it does not say.
+        @param max_query_time: seconds that it waits at most.
+        """
+        self._door = door
+        self._kinds = kinds
+        self._clock = clock
+        self._default_query_time = default_query_time
+        self._max_query_time = max_query_time
+        self._core = Cache(limits, rng)
+        self._fetches: dict[int, Deferred[Any]] = {}
+        self._closed = False
+        self._driver = Driver(
+            self._core,
+            clock,
+            {
+                Fetch: self._fetch,
+                Give: self._give,
+                Refuse: self._refuse,
+                Changed: self._tell_changed,
+                Forget: self._forget,
+            },
+        )
+
+    @property
+    def counts(self) -> Mapping[tuple[str, str], int]:
+        """How often what happened; see L{Cache}."""
+        return self._core.counts
+
+    def __len__(self) -> int:
+        """How many answers are kept."""
+        return len(self._core)
+
+    def limit(self, limits: FetchLimits) -> None:
+        """From now on, fetch so often at most."""
+        self._core.limits = limits
+
+    # ---- ICaller ----
+
+    def call(self, method: str, request: Any, context: Context) -> Any:
+        """
+        Ask; see L{ICaller}.
+
+        @return: of a method whose answers are kept, an L{Answer} that says so, or a Deferred of one.
+        """
+        kind = self._kinds.get(method)
+        if kind is None or not request.options.use_cache or self._closed:
+            return self._door.call(method, request, context)
+        options = request.options
+        token = context.token if kind.by_token else ""
+        found = self._core.ask(
+            self._key(method, request, token),
+            kind,
+            (method, request, Context(token=context.token, source=_SOURCE)),
+            _wish(options),
+            self._clock.seconds(),
+        )
+        if type(found) is Found:
+            return _answer(found)
+        assert isinstance(found, Waiter)
+        waiting = self._wait(found, options)
+        self._driver.drain()
+        return waiting
+
+    def watch(self, asked: Iterable[tuple[str, Any]], callback: Callable[[], object]) -> Callable[[], None]:
+        """
+        Call back, once, when an answer given here to any of some reads may have changed. Of those whose answers are
+        kept, when another is kept, or none any more.
+
+        @param asked: methods and requests, as they were called, anonymously.
+        @param callback: called in the turn of the change. It must not raise.
+        @return: call this to be called back no more.
+        """
+        keys: list[Any] = []
+        elsewhere: list[tuple[str, Any]] = []
+        for method, request in asked:
+            if method in self._kinds and request.options.use_cache:
+                keys.append(self._key(method, request, ""))
+            else:
+                elsewhere.append((method, request))
+        watcher = _Watcher(self._core, keys, callback)
+        for key in keys:
+            if not self._core.watch(key, watcher):
+                self._clock.callLater(0, watcher)  # what was read is gone already
+                break
+        if elsewhere:
+            watcher.stop_elsewhere = self._door.watch(elsewhere, watcher)
+        return watcher.stop
+
+    def close(self) -> None:
+        """The agent stops: forget all, and let nobody wait."""
+        self._closed = True
+        self._core.clear(NothingKept(), self._clock.seconds())
+        self._driver.drain()
+        self._driver.stop()
+
+    # ---- those who ask ----
+
+    def _key(self, method: str, request: Any, token: str) -> tuple[str, bytes, str]:
+        """What makes a question distinct: everything but how it wants to be answered."""
+        plain = msgspec.structs.replace(request, options=QueryOptions(filter=request.options.filter))
+        return method, encode(plain), token
+
+    def _wait(self, waiter: Waiter, options: QueryOptions) -> Deferred[Answer]:
+        """Give what comes, or when time is up, what there is."""
+        asked = options.max_query_time
+        seconds = min(asked / SECOND if asked > 0 else self._default_query_time, self._max_query_time)
+        done: Deferred[Answer] = Deferred(lambda _: self._gone(waiter))
+        waiter.asker = (done, self._clock.callLater(seconds, self._time_up, waiter))
+        return done
+
+    def _gone(self, waiter: Waiter) -> None:
+        self._core.gone(waiter)
+        _stop(waiter.asker[1])
+
+    def _time_up(self, waiter: Waiter) -> None:
+        found = self._core.time_up(waiter, self._clock.seconds())
+        if found is None:
+            waiter.asker[0].errback(NothingKept())
+        else:
+            waiter.asker[0].callback(_answer(found))
+
+    # ---- what the core wishes ----
+
+    def _fetch(self, fetch: Fetch) -> None:
+        method, request, context = fetch.entry.request
+        options = QueryOptions(
+            # What is kept is behind the leader anyway; so every server may answer.
+            allow_stale=True,
+            min_query_index=fetch.min_index,
+            max_query_time=FETCH_SECONDS * SECOND if fetch.min_index else 0,
+            filter=request.options.filter,
+        )
+        try:
+            answer = self._door.call(method, msgspec.structs.replace(request, options=options), context)
+        except TxconsulError as error:
+            self._failed(Failure(error), fetch)
+            return
+        if type(answer) is not Deferred:
+            self._fetched(answer, fetch)
+            return
+        self._fetches[fetch.number] = answer
+        answer.addBoth(self._arrived, fetch)
+        answer.addCallbacks(self._fetched, self._failed, (fetch,), {}, (fetch,))
+
+    def _arrived(self, result: Any, fetch: Fetch) -> Any:
+        self._fetches.pop(fetch.number, None)
+        return result
+
+    def _fetched(self, answer: Any, fetch: Fetch) -> None:
+        if type(answer) is not Answer:
+            answer = Answer(1, answer)
+        if answer.view is None and answer.value is not None:
+            # Whatever is rendered from it is rendered once, and goes when it goes.
+            answer = msgspec.structs.replace(answer, view=View(answer.value, _nothing))
+        self._core.fetched(fetch.entry, fetch.number, answer.index, answer, self._clock.seconds())
+        self._driver.drain()
+
+    def _failed(self, failure: Failure, fetch: Fetch) -> None:
+        error = failure.value
+        if fetch.entry.fetch != fetch.number:
+            return  # nobody wants to know any more
+        if not isinstance(error, TxconsulError):
+            self._log.failure("a fetch failed: {method}", failure, method=fetch.entry.request[0])
+            error = TxconsulError()
+        refused = isinstance(error, RequestRefused) and not isinstance(error, TooManyRequests)
+        self._core.failed(fetch.entry, fetch.number, error, refused, self._clock.seconds())
+        self._driver.drain()
+
+    def _forget(self, forget: Forget) -> None:
+        fetch = self._fetches.pop(forget.number, None)
+        if fetch is not None:
+            fetch.cancel()
+
+    def _give(self, give: Give) -> None:
+        answer = _answer(give.found)
+        for waiter in give.waiters:
+            done, timer = waiter.asker
+            _stop(timer)
+            done.callback(answer)
+
+    def _refuse(self, refuse: Refuse) -> None:
+        for waiter in refuse.waiters:
+            done, timer = waiter.asker
+            _stop(timer)
+            done.errback(refuse.error)
+
+    def _tell_changed(self, changed: Changed) -> None:
+        for watcher in changed.watchers:
+            watcher()
+
+
+class _Watcher:
+    """Who wants to know, once, that any of several answers is not what it was."""
+
+    def __init__(self, core: Cache, keys: list[Any], callback: Callable[[], object]) -> None:
+        self._core = core
+        self._keys = keys
+        self._callback: Callable[[], object] | None = callback
+        self.stop_elsewhere: Callable[[], None] = _nothing
+
+    def __call__(self) -> None:
+        callback = self._callback
+        if callback is not None:
+            self.stop()
+            callback()
+
+    def stop(self) -> None:
+        """He does not want to know any more."""
+        self._callback = None
+        for key in self._keys:
+            self._core.unwatch(key, self)
+        self.stop_elsewhere()
+
+
+def _nothing(*_: object) -> None:
+    """There is nothing to do."""
+
+
+def _stop(timer: IDelayedCall) -> None:
+    if timer.active():
+        timer.cancel()
+
+
+def _wish(options: QueryOptions) -> Wish:
+    return Wish(
+        options.min_query_index,
+        options.max_age / SECOND if options.max_age > 0 else None,
+        options.must_revalidate,
+        options.stale_if_error / SECOND,
+    )
+
+
+def _answer(found: Found) -> Answer:
+    """What is kept, as an answer that says so."""
+    it = found.value
+    return Answer(it.index, it.value, it.last_contact, it.known_leader, it.view, Cached(found.hit, found.age))
