@@ -17,9 +17,24 @@ from txconsul.endpoints import (
     snapshot,
     status,
     txn,
+    ui,
 )
 from txconsul.endpoints.registry import METHODS
 
 __all__ = ["METHODS"]
 
-_DECLARED = (agent, agent_services, catalog, coordinate, kv, mesh, metadata, reverse, session, snapshot, status, txn)
+_DECLARED = (
+    agent,
+    agent_services,
+    catalog,
+    coordinate,
+    kv,
+    mesh,
+    metadata,
+    reverse,
+    session,
+    snapshot,
+    status,
+    txn,
+    ui,
+)

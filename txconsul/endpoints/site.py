@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from txconsul.endpoints.leading import Leading
+from txconsul.endpoints.overview import Overview
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.registry import Answer
 from txconsul.endpoints.views import View, Views
@@ -157,6 +158,7 @@ class Site:
 
     @ivar me: replaced whenever what it says changes.
     @ivar views: what reads found and still stands.
+    @ivar overview: the whole catalog's health, as it was lately.
     @ivar closing: the server stops, so that no read may wait.
     @ivar default_query_time: seconds that a blocking query waits if it does not say.
     @ivar max_query_time: seconds that it waits at most.
@@ -190,6 +192,7 @@ class Site:
         self.closing = False
         self.store = store
         self.views = Views(store)
+        self.overview = Overview(clock.seconds())
         self.consensus = consensus
         self.clock = clock
         self.rng = rng

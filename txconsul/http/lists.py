@@ -16,7 +16,7 @@ import msgspec
 from txconsul.codec import json
 from txconsul.records.kv import DirEntry
 
-__all__ = ["PIECE_BYTES", "PIECE_ROWS", "entries", "is_long", "names", "weigh_entry"]
+__all__ = ["PIECE_BYTES", "PIECE_ROWS", "entries", "is_long", "names", "rendered_rows", "weigh_entry"]
 
 Row = TypeVar("Row")
 
@@ -48,6 +48,15 @@ def entries(rows: Sequence[DirEntry]) -> Iterator[bytes]:
             yield opening + json.encode(group)[1:-1]
         opening = b","
     yield b"]"
+
+
+def rendered_rows(rows: Sequence[Any]) -> Iterator[bytes]:
+    """The pieces of a JSON list of rows that know how they are rendered, and do so once."""
+    opening = b"["
+    for at in range(0, len(rows), PIECE_ROWS):
+        yield opening + b",".join([row.rendered() for row in rows[at : at + PIECE_ROWS]])
+        opening = b","
+    yield b"]" if rows else b"[]"
 
 
 def names(keys: Sequence[bytes]) -> Iterator[bytes]:

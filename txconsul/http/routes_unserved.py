@@ -109,15 +109,6 @@ _UNSERVED = """
     GET                /v1/internal/federation-states/mesh-gateways
     GET                /v1/internal/federation-state/
     PUT                /v1/internal/service-virtual-ip
-    GET                /v1/internal/ui/catalog-overview
-    GET                /v1/internal/ui/exported-services
-    GET                /v1/internal/ui/gateway-intentions/
-    GET                /v1/internal/ui/gateway-services-nodes/
-    GET                /v1/internal/ui/metrics-proxy/
-    GET                /v1/internal/ui/node/
-    GET                /v1/internal/ui/nodes
-    GET                /v1/internal/ui/service-topology/
-    GET                /v1/internal/ui/services
     GET,PUT            /v1/operator/autopilot/configuration
     GET                /v1/operator/autopilot/health
     GET                /v1/operator/autopilot/state

@@ -14,6 +14,7 @@ from txconsul.http import (
     routes_session,
     routes_snapshot,
     routes_txn,
+    routes_ui,
     routes_unserved,
 )
 
@@ -29,5 +30,6 @@ ROUTES = [
     *routes_agent_services.ROUTES,
     *routes_operator.ROUTES,
     *routes_snapshot.ROUTES,
+    *routes_ui.ROUTES,
     *routes_unserved.ROUTES,
 ]

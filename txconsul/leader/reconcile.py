@@ -69,7 +69,6 @@ def own_registration(
             id=SERVICE,
             service=SERVICE,
             port=port,
-            tags=(),
             weights=Weights(passing=1, warning=1),
             meta=dict(sorted(meta.items())),
         ),

@@ -33,6 +33,10 @@ class Catalog:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
+    def everything_index(self) -> int:
+        """The index of an answer about all that there is."""
+        return self._index("checks", "services", "nodes")
+
     # ---- nodes ----
 
     def nodes_index(self) -> int:

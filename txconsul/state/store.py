@@ -13,6 +13,7 @@ from txconsul.records.txn import TxnOp, TxnResponse
 from txconsul.state.catalog import Catalog
 from txconsul.state.coordinates import Coordinates
 from txconsul.state.kv import KV
+from txconsul.state.listings import Listings
 from txconsul.state.registrations import Registrations
 from txconsul.state.sessions import Sessions
 from txconsul.state.tables import Tables
@@ -33,6 +34,7 @@ class Store:
     @ivar catalog: nodes, services and checks, as they are read.
     @ivar registrations: the same, as they are written.
     @ivar virtual_ips: addresses of services in the mesh.
+    @ivar listings: lists of all nodes and of all services, kept row by row.
     @ivar coordinates: where nodes are in the network.
     @ivar watches: who waits; survives a restore.
     @ivar derived: what was made from the state; it is told first, so that whoever is woken finds nothing old.
@@ -50,6 +52,7 @@ class Store:
         self.virtual_ips = VirtualIPs(tables)
         self.registrations = Registrations(tables, self.sessions, self.virtual_ips)
         self.catalog = Catalog(tables)
+        self.listings = Listings(tables, self.catalog)
         self.coordinates = Coordinates(tables)
 
     @property
@@ -68,13 +71,14 @@ class Store:
     def applied(self) -> None:
         """A batch of commands ends: wake whoever waits for what it touched."""
         journal = self.tables.journal
-        if self.watches or self.derived:
+        if self.watches or self.derived or self.listings:
             touched: set[Key] = set()
             for table, key, before, after in journal:
                 if table.touches is not None:
                     touched.update(table.touches(key, before, after))
             journal.clear()
             if touched:
+                self.listings.touched(touched)
                 self.derived.wake(touched)
                 self.watches.wake(touched)
         else:

@@ -21,7 +21,7 @@ from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
 from txconsul.state.table import Index, Journal, Table
 from txconsul.state.watches import Key
 
-__all__ = ["PEER", "Pair", "Tables", "kinds_and_names", "mesh_name", "session_check_ids"]
+__all__ = ["PEER", "Pair", "Tables", "kinds_and_names", "mesh_name", "reached", "session_check_ids"]
 
 #: Consul keeps the catalog's indexes by the peer that a row came from; C{~} is this cluster itself.
 PEER = "peer.~:"
@@ -65,6 +65,8 @@ class Tables:
         self.services_by_name: Index[Pair, NodeService] = Index(lambda key, service: (service.service.lower(),))
         #: Proxies by the service they stand before, and services that speak the mesh's protocol themselves.
         self.services_by_mesh_name: Index[Pair, NodeService] = Index(_mesh_names)
+        #: Proxies by the services that they reach for their own.
+        self.services_by_upstream: Index[Pair, NodeService] = Index(lambda key, service: reached(service))
         #: By C{(kind, name)}; what can be reached in the mesh also by C{("connect-enabled", name)}.
         self.services_by_kind_and_name: Index[Pair, NodeService] = Index(lambda key, service: kinds_and_names(service))
         self.services: Table[Pair, NodeService] = Table(
@@ -74,6 +76,7 @@ class Tables:
                 self.services_by_node,
                 self.services_by_name,
                 self.services_by_mesh_name,
+                self.services_by_upstream,
                 self.services_by_kind_and_name,
             ),
             touches=_service_touched,
@@ -215,6 +218,15 @@ def mesh_name(service: NodeService) -> str | None:
     if service.kind == "connect-proxy":
         return service.proxy.destination_service_name
     return service.service if service.connect.native else None
+
+
+def reached(service: NodeService) -> tuple[str, ...]:
+    """The services that a proxy reaches for its own, by their names in lower case."""
+    upstreams = service.proxy.upstreams
+    if not upstreams or service.kind != "connect-proxy":
+        return ()
+    names = [one.destination_name.lower() for one in upstreams if one.destination_type != "prepared_query"]
+    return tuple(dict.fromkeys(names))
 
 
 def kinds_and_names(service: NodeService) -> tuple[Pair, ...]:
