@@ -6,10 +6,12 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.endpoints.serving import SECOND, Served
 from txconsul.errors import InvalidRequest
+from txconsul.records.autopilot import SystemMetadataEntry, SystemMetadataRequest
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.health import HealthCheck
 from txconsul.records.queries import NodeSpecificRequest, ServiceSpecificRequest
@@ -22,6 +24,14 @@ from txconsul.records.service import (
     ServiceConnect,
     Upstream,
 )
+from txconsul.records.virtual_ip import (
+    AssignServiceManualVIPsRequest,
+    AssignServiceManualVIPsResponse,
+    PeeredServiceName,
+    ServiceName,
+)
+
+RESPONSE = AssignServiceManualVIPsResponse
 
 
 def asked(name: str = "web", index: int = 0, **more: Any) -> ServiceSpecificRequest:
@@ -232,3 +242,72 @@ class CentralConfigTests(SynchronousTestCase):
         self.assertEqual((found.node, found.address, found.datacenter), ("n1", "", ""))
         (kept,) = mesh.call("Catalog.ServiceNodes", asked(merge_central_config=True)).value
         self.assertEqual((kept.node, kept.address, kept.datacenter), ("n1", "10.0.0.1", "dc1"))
+
+
+class ManualAddressTests(SynchronousTestCase):
+    """Virtual addresses of an operator's choice."""
+
+    def setUp(self) -> None:
+        self.mesh = Mesh()
+        entry = SystemMetadataEntry(key="virtual-ips", value="true")
+        self.mesh.call("SystemMetadata.Apply", SystemMetadataRequest(datacenter="dc1", op="upsert", entry=entry))
+        for name in ("web", "db"):
+            self.mesh.register("n1", native(name, name))
+
+    def assign(self, service: str, *ips: str) -> Any:
+        """Assign; what is answered."""
+        request = AssignServiceManualVIPsRequest(datacenter="dc1", service=service, manual_vips=ips)
+        answer = self.mesh.call("Internal.AssignManualServiceVIPs", request)
+        return self.successResultOf(answer) if isinstance(answer, Deferred) else answer
+
+    def manual(self, service: str) -> Any:
+        """The addresses that a service has."""
+        return self.mesh.store.virtual_ips.manual(service)
+
+    def test_assign(self) -> None:
+        """An address belongs to one service: whoever had it loses it, and is told of."""
+        self.assertEqual(self.assign("WEB", "10.0.0.2", "10.0.0.1", "10.0.0.2"), RESPONSE(found=True))
+        self.assertEqual(self.manual("web"), ("10.0.0.1", "10.0.0.2"))
+        web = PeeredServiceName(service_name=ServiceName(name="web"))
+        self.assertEqual(self.assign("db", "10.0.0.2", "10.0.0.3"), RESPONSE(found=True, unassigned_from=(web,)))
+        self.assertEqual((self.manual("web"), self.manual("db")), (("10.0.0.1",), ("10.0.0.2", "10.0.0.3")))
+        self.assertEqual(self.assign("db"), RESPONSE(found=True))
+        self.assertEqual(self.manual("db"), ())
+
+    def test_unknown(self) -> None:
+        """A service without a virtual address can have no others, and takes none from anybody."""
+        self.assign("web", "10.0.0.1")
+        self.assertEqual(self.assign("nope", "10.0.0.1"), RESPONSE())
+        self.assertEqual(self.manual("web"), ("10.0.0.1",))
+
+    def test_same(self) -> None:
+        """What is there already is not even proposed."""
+        self.assign("web", "10.0.0.1", "10.0.0.2")
+        proposed = len(self.mesh.consensus.proposed)
+        self.assertEqual(self.assign("web", "10.0.0.2", "10.0.0.1"), RESPONSE(found=True))
+        self.assertEqual(len(self.mesh.consensus.proposed), proposed)
+
+    def test_refusals(self) -> None:
+        """Too many, and what is no IPv4 address."""
+        error = self.assertRaises(InvalidRequest, self.assign, "web", *["10.0.0.1"] * 9)
+        self.assertEqual(str(error), "cannot associate more than 8 manual virtual IPs with the same service")
+        for text, shown in (
+            ("x", "<nil>"),
+            ("10.0.0.01", "<nil>"),
+            ("2001:DB8::1", "2001:db8::1"),
+            ("::1%lo", "<nil>"),
+        ):
+            error = self.assertRaises(InvalidRequest, self.assign, "web", text)
+            self.assertEqual(str(error), f'"{shown}" is not a valid IPv4 address')
+        self.assertEqual(self.assign("web", "::ffff:10.0.0.1"), RESPONSE(found=True))
+
+    def test_told(self) -> None:
+        """A service's own address stays what it is, and who waits for it is woken when it goes."""
+        self.assign("web", "10.0.0.1")
+        found = self.mesh.call("Catalog.VirtualIPForService", asked())
+        self.assertEqual(found.value, "240.0.0.1")
+        waiting = self.mesh.call("Catalog.VirtualIPForService", asked(index=found.index))
+        self.mesh.register("n2", NodeService(id="plain", service="plain"))
+        self.assertNoResult(waiting)
+        self.mesh.deregister("n1", "web")
+        self.assertEqual(self.successResultOf(waiting).value, "")

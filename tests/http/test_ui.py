@@ -131,3 +131,17 @@ class UITests(SynchronousTestCase):
         self.assertEqual(self.get("exported-services?peer=east"), [])
         self.assertEqual(self.refused("exported-services"), (500, b"must provide PeerName", True))
         self.assertEqual(self.refused("metrics-proxy/x"), (404, b"UI is not enabled", False))
+
+
+class VirtualAddressTests(SynchronousTestCase):
+    """C{/v1/internal/service-virtual-ip}."""
+
+    def test_assign(self) -> None:
+        """What was done is told in JSON; a name that is not the request's is refused."""
+        asking = Asking()
+        path = "/v1/internal/service-virtual-ip"
+        answer = asking.ask("PUT", path, b'{"Service": "web", "ManualVIPs": ["1.1.1.1"]}')
+        assert isinstance(answer.body, bytes)
+        self.assertEqual(json.loads(answer.body), {"Found": False, "UnassignedFrom": None})
+        self.assertEqual(asking.ask("PUT", path, b'{"Colour": "red"}').status, 400)
+        self.assertEqual(asking.ask("PUT", path, b'{"ManualVIPs": ["x"]}').status, 500)

@@ -85,6 +85,16 @@ class RegisteringTests(SynchronousTestCase):
         assert found is not None
         self.assertEqual((found.address, found.modify_index), ("10.0.0.1", 1))
 
+    def test_checkOfAnotherInstance(self) -> None:
+        """A check that becomes another instance's moves the index of the one that had it, too."""
+        for name in ("web", "db"):
+            self.it.register("n1", service=NodeService(id=name, service=name))
+        self.it.check("n1", "c", service_id="web")
+        self.it.check("n1", "c", service_id="db")
+        self.assertEqual(self.catalog.health_index("web"), self.it.index)
+        self.it.check("n1", "c")
+        self.assertEqual(self.catalog.health_index("db"), self.it.index)
+
 
 class IdentityTests(SynchronousTestCase):
     """Names and ids of nodes."""

@@ -42,6 +42,9 @@ class Authorizer:
     def require_service_read(self, service: str) -> None:
         """May this service be seen?"""
 
+    def require_mesh_write(self) -> None:
+        """May the mesh as a whole be changed?"""
+
     def require_agent_read(self) -> None:
         """May this agent tell of itself?"""
 

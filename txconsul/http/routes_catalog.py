@@ -38,6 +38,7 @@ from txconsul.records.queries import (
     NodeSpecificRequest,
     ServiceSpecificRequest,
 )
+from txconsul.records.virtual_ip import AssignServiceManualVIPsRequest
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES"]
 
-R = TypeVar("R", RegisterRequest, DeregisterRequest)
+R = TypeVar("R", RegisterRequest, DeregisterRequest, AssignServiceManualVIPsRequest)
 
 #: What Go reads as a truth value.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
@@ -260,7 +261,13 @@ def _render_true(api: API, call: Call, _: Any) -> Response:
     return json_value(api.settings, True, call.pretty)
 
 
+def _assign_vips(api: API, call: Call, request: Request) -> AssignServiceManualVIPsRequest:
+    record = _decode(AssignServiceManualVIPsRequest, request.body)
+    return record if record.datacenter else msgspec.structs.replace(record, datacenter=api.settings.datacenter)
+
+
 ROUTES = [
+    Route(b"/v1/internal/service-virtual-ip", {"PUT": asks("Internal.AssignManualServiceVIPs", _assign_vips)}),
     Route(b"/v1/catalog/register", {"PUT": asks("Catalog.Register", _register, _render_true)}),
     Route(b"/v1/catalog/deregister", {"PUT": asks("Catalog.Deregister", _deregister, _render_true)}),
     Route(

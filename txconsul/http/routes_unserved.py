@@ -108,7 +108,6 @@ _UNSERVED = """
     GET                /v1/internal/federation-states
     GET                /v1/internal/federation-states/mesh-gateways
     GET                /v1/internal/federation-state/
-    PUT                /v1/internal/service-virtual-ip
     GET,PUT            /v1/operator/autopilot/configuration
     GET                /v1/operator/autopilot/health
     GET                /v1/operator/autopilot/state

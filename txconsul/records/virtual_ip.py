@@ -6,9 +6,18 @@ Source: Consul's documentation of transparent proxy; the wire documents' Service
 
 from __future__ import annotations
 
+import msgspec
+
 from txconsul.records.base import Record, Uint
 
-__all__ = ["FreeVirtualIP", "PeeredServiceName", "ServiceName", "ServiceVirtualIP"]
+__all__ = [
+    "AssignServiceManualVIPsRequest",
+    "AssignServiceManualVIPsResponse",
+    "FreeVirtualIP",
+    "PeeredServiceName",
+    "ServiceName",
+    "ServiceVirtualIP",
+]
 
 
 class ServiceName(Record, frozen=True):
@@ -48,3 +57,27 @@ class FreeVirtualIP(Record, frozen=True):
 
     ip: bytes | None = None
     is_counter: bool = False
+
+
+class AssignServiceManualVIPsRequest(Record, frozen=True):
+    """
+    Give a service virtual addresses of an operator's choice, instead of those of this kind that it has.
+
+    @ivar manual_vips: IPv4 addresses.
+    """
+
+    datacenter: str = ""
+    manual_vips: tuple[str, ...] | None = msgspec.field(name="ManualVIPs", default=None)
+    node_meta_filters: dict[str, str] | None = None
+    peer_name: str = ""
+    service: str = ""
+
+
+class AssignServiceManualVIPsResponse(Record, frozen=True):
+    """
+    @ivar found: whether the service has a virtual address, without which it can have no others.
+    @ivar unassigned_from: services that had some of the addresses, and have them no more.
+    """
+
+    found: bool = False
+    unassigned_from: tuple[PeeredServiceName, ...] | None = None

@@ -24,6 +24,7 @@ from txconsul.records.coordinate import Coordinate, CoordinateBatch
 from txconsul.records.kv import KVSRequest, TombstoneRequest
 from txconsul.records.session import SessionRequest
 from txconsul.records.txn import TxnRequest
+from txconsul.records.virtual_ip import AssignServiceManualVIPsResponse, ServiceVirtualIP
 from txconsul.state.store import Store
 from txconsul.state.txn import transact
 
@@ -147,6 +148,14 @@ def _coordinates(store: Store, index: int, batch: CoordinateBatch) -> object:
     return None
 
 
+def _virtual_ip(store: Store, index: int, request: ServiceVirtualIP) -> object:
+    service, ips = request.service, request.manual_ips or ()
+    if store.virtual_ips.manual(service.service_name.name, service.peer) is None:
+        return AssignServiceManualVIPsResponse()
+    losers = store.virtual_ips.assign_manual(index, service, ips)
+    return AssignServiceManualVIPsResponse(found=True, unassigned_from=losers or None)
+
+
 def _read_coordinates(body: bytes) -> CoordinateBatch:
     updates = unpack(body)
     if updates is not None and not isinstance(updates, list):
@@ -171,6 +180,7 @@ COMMANDS: dict[int, Row] = {
     Command.TXN: Row(TxnRequest, _txn),
     Command.AUTOPILOT: Row(AutopilotSetConfigRequest, _autopilot),
     Command.SYSTEM_METADATA: Row(SystemMetadataRequest, _metadata),
+    Command.UPDATE_VIRTUAL_IP: Row(ServiceVirtualIP, _virtual_ip),
 }
 
 

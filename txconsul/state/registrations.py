@@ -378,6 +378,8 @@ class Registrations:
                 self._raise_services_of(index, check.node)
             else:
                 tables.raise_index(index, *_shown_by(service))
+            if present is not None and present.service_id.lower() != check.service_id.lower():
+                self._lost_check(index, present)
         if check.status == CRITICAL:
             for session in self._sessions.of_check(*key):
                 self._sessions.destroy(index, session.id)
@@ -387,6 +389,16 @@ class Registrations:
             check = replace(check, modify_index=index)
         tables.checks.put(key, check)
         tables.raise_index(index, *_CHECKS)
+
+    def _lost_check(self, index: int, check: HealthCheck) -> None:
+        """A check became that of another instance: the answers that showed it here change, too. Consul's do not."""
+        tables = self._tables
+        if not check.service_id:
+            self._raise_services_of(index, check.node)
+            return
+        service = tables.services.rows.get((check.node.lower(), check.service_id.lower()))
+        if service is not None:
+            tables.raise_index(index, *_shown_by(service))
 
     def ensure_check_cas(self, index: int, check: HealthCheck) -> bool:
         """L{ensure_check}, if C{check.modify_index} is that of the present one, or 0 and there is none."""

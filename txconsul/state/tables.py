@@ -101,8 +101,9 @@ class Tables:
         )
 
         #: By C{(peer, service)}.
+        self.virtual_ips_by_manual: Index[Pair, ServiceVirtualIP] = Index(lambda key, row: row.manual_ips or ())
         self.virtual_ips: Table[Pair, ServiceVirtualIP] = Table(
-            "service-virtual-ips", journal, touches=_virtual_ip_touched
+            "service-virtual-ips", journal, indexes=(self.virtual_ips_by_manual,), touches=_virtual_ip_touched
         )
         #: By whether it is the counter.
         self.free_virtual_ips: Table[bool, FreeVirtualIP] = Table("free-virtual-ips", journal)

@@ -9,6 +9,10 @@ Source: Consul's documentation of transparent proxy.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
 from txconsul.errors import InvalidRequest
 from txconsul.records.virtual_ip import FreeVirtualIP, PeeredServiceName, ServiceName, ServiceVirtualIP
 from txconsul.state.tables import Tables
@@ -70,6 +74,34 @@ class VirtualIPs:
         tables.virtual_ips.put(key, row)
         tables.raise_index(index, "service-virtual-ips")
         return _shown(ip)
+
+    def manual(self, name: str, peer: str = "") -> tuple[str, ...] | None:
+        """The addresses that an operator gave a service; None where it has no virtual address at all."""
+        row = self._tables.virtual_ips.rows.get((peer.lower(), name.lower()))
+        return None if row is None else row.manual_ips or ()
+
+    def assign_manual(
+        self, index: int, service: PeeredServiceName, ips: Iterable[str]
+    ) -> tuple[PeeredServiceName, ...]:
+        """
+        Give a service, which has a virtual address, others of an operator's choice instead of those that it has of
+        this kind. Whoever else has one of them loses it.
+
+        @return: who lost some, in the order of names.
+        """
+        tables = self._tables
+        rows = tables.virtual_ips.rows
+        own = (service.peer.lower(), service.service_name.name.lower())
+        wanted = set(ips)
+        losers = {key for ip in wanted for key in tables.virtual_ips_by_manual.keys(ip)} - {own}
+        changes = {key: set(rows[key].manual_ips or ()) - wanted for key in sorted(losers)}
+        if set(rows[own].manual_ips or ()) != wanted:
+            changes[own] = wanted
+        for key, kept in changes.items():
+            row = replace(rows[key], manual_ips=tuple(sorted(kept)) or None, modify_index=index)
+            tables.virtual_ips.put(key, row)
+            tables.raise_index(index, "service-virtual-ips")
+        return tuple([rows[key].service for key in sorted(losers)])
 
     def release(self, index: int, name: str, peer: str = "") -> None:
         """A service has no instances any more: its address, if it has one, may be given to another."""

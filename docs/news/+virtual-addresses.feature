@@ -1,0 +1,1 @@
+Operators can give services of the mesh virtual addresses of their choice (`/v1/internal/service-virtual-ip`).
