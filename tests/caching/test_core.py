@@ -63,10 +63,10 @@ class Source:
         self.carry_out()
         return found
 
-    def answer(self, now: float, index: int, value: Any) -> Fetch:
+    def answer(self, now: float, index: int, value: Any, size: int = 10) -> Fetch:
         """Answer the oldest fetch."""
         fetch = self.fetches.pop(0)
-        self.cache.fetched(fetch.entry, fetch.number, index, value, now)
+        self.cache.fetched(fetch.entry, fetch.number, index, value, size, now)
         self.carry_out()
         return fetch
 
@@ -278,7 +278,7 @@ class RefreshingTests(SynchronousTestCase):
         source.wake(60.0)
         self.assertEqual(source.forgotten, [late.number])
         source.ask(61.0, kind=BRIEF)
-        source.cache.fetched(late.entry, late.number, 9, "late", 62.0)
+        source.cache.fetched(late.entry, late.number, 9, "late", 1, 62.0)
         source.cache.failed(late.entry, late.number, BROKEN, True, 62.0)
         source.carry_out()
         self.assertEqual((source.took(), len(source.cache)), (["a"], 1))
@@ -414,6 +414,32 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(len(source.cache), 3)
         self.assertIsInstance(source.ask(14.0, "b", SIMPLE), Waiter)
 
+    def test_bytes(self) -> None:
+        """Of too many bytes, too, the oldest go; what was made of a value counts, while it is the value."""
+        source = Source(bytes_max=100)
+        for key in "abc":
+            source.ask(0.0, key, SIMPLE)
+            source.answer(0.0, 1, key, 40)
+        self.assertEqual((len(source.cache), source.cache.size), (2, 80))
+        source.ask(1.0, "b", SIMPLE)
+        entry = source.cache.ask("c", SIMPLE, "c", Wish(revalidate=True), 1.0)
+        assert isinstance(entry, Waiter)
+        source.carry_out()
+        source.cache.grown(entry.entry, "old", 50, 1.0)
+        self.assertEqual(len(source.cache), 2)
+        source.cache.grown(entry.entry, entry.entry.value, 50, 1.0)
+        self.assertEqual((len(source.cache), source.cache.size), (1, 90))
+        source.answer(1.0, 1, "d", 20)
+        self.assertEqual(source.cache.size, 20)
+
+    def test_oneTooLarge(self) -> None:
+        """A value that is larger than all that is allowed is given, and not kept."""
+        source = Source(bytes_max=100)
+        source.ask(0.0)
+        source.answer(0.0, 7, "large", 1000)
+        self.assertEqual((source.took(), len(source.cache), source.cache.size), (["large"], 0, 0))
+        self.assertEqual(source.fetches, [])
+
     def test_allWaitedFor(self) -> None:
         """Where all are waited for, one more is taken: those who wait are few enough."""
         source = Source(entries_max=2)
@@ -490,7 +516,9 @@ class RandomTests(SynchronousTestCase):
         """
         for seed in range(150):
             rng = Random(seed)
-            source = Source(limits=FetchLimits(rng.choice([math.inf, 3.0]), 2), entries_max=rng.choice([2, 100]))
+            source = Source(
+                limits=FetchLimits(rng.choice([math.inf, 3.0]), 2), entries_max=rng.choice([2, 100]), bytes_max=25
+            )
             now, index = 0.0, 5
             said: dict[Any, Any] = {}
             waiting: set[Waiter] = set()
@@ -521,6 +549,8 @@ class RandomTests(SynchronousTestCase):
                     waiter = rng.choice(sorted(waiting, key=id))
                     waiting.discard(waiter)
                     source.cache.time_up(waiter, now)
+                elif action < 0.95:
+                    source.cache.watch(key, "somebody")
                 deadline = source.cache.next_deadline()
                 if deadline is not None and deadline <= now:
                     source.wake(now)
@@ -535,4 +565,5 @@ class RandomTests(SynchronousTestCase):
             source.cache.clear(BROKEN, now)
             source.carry_out()
             self.assertEqual({one for one, _ in source.given}, waiting, seed)
-            self.assertEqual((source.fetches, source.cache.next_deadline(), len(source.cache)), ([], None, 0))
+            self.assertEqual((source.fetches, source.cache.next_deadline()), ([], None))
+            self.assertEqual((len(source.cache), source.cache.size), (0, 0))

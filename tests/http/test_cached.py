@@ -79,6 +79,13 @@ class CachedTests(SynchronousTestCase):
         for path in ("catalog/nodes", "catalog/node/n1", "health/node/n1", "health/checks/web", "kv/a", "session/list"):
             self.assertEqual(self.heads(f"/v1/{path}?cached"), (None, None), path)
 
+    def test_datacenters(self) -> None:
+        """They are the same whatever else is asked, and kept once."""
+        first = self.get("/v1/catalog/datacenters?cached")
+        self.assertEqual((first.status, first.body), (200, b'["dc1"]'))
+        self.assertNotIn("X-Consul-Index", self.said(first))
+        self.assertEqual(self.heads("/v1/catalog/datacenters?cached&dc=other&index=x&wait=y&filter=z")[0], "HIT")
+
     def test_switchedOff(self) -> None:
         """C{http_config.use_cache = false}: nobody heeds it, and it contradicts nothing."""
         self.start(read_defaults=ReadDefaults(use_cache=False))

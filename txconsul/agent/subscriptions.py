@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txconsul.caching.core import Cache, Changed, Fetch, Forget, Give, Refuse
-from txconsul.caching.entry import FetchLimits, Found, Kind, Waiter, Wish
+from txconsul.caching.entry import Entry, FetchLimits, Found, Kind, Waiter, Wish
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gomsgpack import encode
 from txconsul.driver import Driver
@@ -216,11 +216,18 @@ class Subscriptions:
     def _fetched(self, answer: Any, fetch: Fetch) -> None:
         if type(answer) is not Answer:
             answer = Answer(1, answer)
-        if answer.view is None and answer.value is not None:
+        view = None
+        if answer.value is not None:
             # Whatever is rendered from it is rendered once, and goes when it goes.
-            answer = msgspec.structs.replace(answer, view=View(answer.value, _nothing))
-        self._core.fetched(fetch.entry, fetch.number, answer.index, answer, self._clock.seconds())
+            view = View(answer.value, lambda _, more: self._grown(fetch.entry, answer, more))
+        answer = msgspec.structs.replace(answer, view=view)
+        size = 0 if view is None else view.size
+        self._core.fetched(fetch.entry, fetch.number, answer.index, answer, size, self._clock.seconds())
         self._driver.drain()
+
+    def _grown(self, entry: Entry, answer: Answer, more: int) -> None:
+        self._core.grown(entry, answer, more, self._clock.seconds())
+        self._driver.fed()
 
     def _failed(self, failure: Failure, fetch: Fetch) -> None:
         error = failure.value

@@ -27,6 +27,8 @@ __all__ = ["ENTRIES_MAX", "Cache", "Changed", "Fetch", "Forget", "Give", "Refuse
 
 #: Entries kept; of more, the one that was asked for longest ago goes. Each may hold a long poll open at a server.
 ENTRIES_MAX = 16384
+#: Bytes of all values, about; of more, the same goes.
+BYTES_MAX = 64 << 20
 #: How many entries that somebody waits for or watches are passed over in search of one that may go.
 PASSED_OVER_MAX = 16
 
@@ -81,15 +83,20 @@ class Cache:
     All kept answers of an agent.
 
     @ivar limits: may be replaced at any time.
+    @ivar size: about how many bytes all values take.
     @ivar counts: how often what happened: C{("hit", kind)}, C{("miss_new", kind)}, C{("miss_block", kind)},
         C{("fetch_success", kind)}, C{("fetch_error", kind)} and C{("evict_expired", "")}.
     """
 
-    def __init__(self, limits: FetchLimits, rng: Random, entries_max: int = ENTRIES_MAX) -> None:
+    def __init__(
+        self, limits: FetchLimits, rng: Random, entries_max: int = ENTRIES_MAX, bytes_max: int = BYTES_MAX
+    ) -> None:
         self.limits = limits
+        self.size = 0
         self.counts: Counter[tuple[str, str]] = Counter()
         self._rng = rng
         self._entries_max = entries_max
+        self._bytes_max = bytes_max
         self._entries: dict[Any, Entry] = {}
         #: By how long they are kept: entries in the order in which they were last asked for, which is that of their
         #: ends.
@@ -158,12 +165,13 @@ class Cache:
 
     # ---- answers ----
 
-    def fetched(self, entry: Entry, number: int, index: int, value: Any, now: float) -> None:
+    def fetched(self, entry: Entry, number: int, index: int, value: Any, size: int, now: float) -> None:
         """
         The source answered.
 
         @param index: that of the value; 0 where the source knows of none. Such a source, and one that did not wait
             though it was asked to, is tried again like one that failed, so that nobody is asked in a circle.
+        @param size: about how many bytes the value takes.
         """
         if entry.fetch != number:
             return
@@ -174,6 +182,7 @@ class Cache:
         waited = entry.index != before or now - entry.started_at >= QUICK_SECONDS
         entry.failures = 0 if index and waited else entry.failures + 1
         entry.value = value
+        self._sized(entry, size)
         entry.fetched_at = now
         entry.lost_at = None
         if entry.index != before:
@@ -185,6 +194,13 @@ class Cache:
         self._give(entry, served, now)
         if kind.refreshes or entry.waiters:
             self._want(entry, now + backoff(entry.failures, self._rng), now)
+        self._fit(now)
+
+    def grown(self, entry: Entry, value: Any, more: int, now: float) -> None:
+        """The value takes so many more bytes, by what was made of it."""
+        if entry.value is value and self._entries.get(entry.key) is entry:
+            self._sized(entry, entry.size + more)
+            self._fit(now)
 
     def failed(self, entry: Entry, number: int, error: Exception, refused: bool, now: float) -> None:
         """
@@ -273,17 +289,31 @@ class Cache:
         self._use(entry, now)
         return True
 
-    def _make_room(self, now: float) -> None:
-        """Drop one entry that nobody waits for, if one is soon found. Those who wait are bounded by who can connect."""
-        for _ in range(PASSED_OVER_MAX):
+    def _sized(self, entry: Entry, size: int) -> None:
+        self.size += size - entry.size
+        entry.size = size
+
+    def _fit(self, now: float) -> None:
+        while self.size > self._bytes_max and self._make_room(now):
+            pass
+
+    def _make_room(self, now: float) -> bool:
+        """
+        Drop one entry that nobody waits for, if one is soon found. Those who wait are bounded by who can connect.
+
+        @return: whether one was.
+        """
+        for _ in range(min(PASSED_OVER_MAX, len(self._entries))):
             oldest = min((next(iter(queue)) for queue in self._ends.values() if queue), key=lambda one: one.used_at)
             if not self._wanted(oldest, now):
                 self._drop(oldest, None)
-                return
+                return True
+        return False
 
     def _drop(self, entry: Entry, error: Exception | None) -> None:
         del self._entries[entry.key]
         del self._ends[entry.kind.kept_seconds][entry]
+        self._sized(entry, 0)
         if entry.fetch:
             self._output.append(Forget(entry.fetch))
             entry.fetch = 0

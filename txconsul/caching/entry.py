@@ -111,6 +111,7 @@ class Entry:
     """
     @ivar request: what the source is asked.
     @ivar index: that of the value; 0 while there is none.
+    @ivar size: about how many bytes the value takes.
     @ivar fetch: the number of the fetch under way; 0 is none.
     @ivar fetch_at: when the next fetch is due; None where none is, or one is under way.
     @ivar started_at: when the last fetch began.
@@ -131,6 +132,7 @@ class Entry:
         "kind",
         "lost_at",
         "request",
+        "size",
         "started_at",
         "used_at",
         "value",
@@ -144,6 +146,7 @@ class Entry:
         self.request = request
         self.index = 0
         self.value: Any = None
+        self.size = 0
         self.fetch = 0
         self.fetch_at: float | None = None
         self.fetched_at = now

@@ -52,6 +52,8 @@ R = TypeVar("R", RegisterRequest, DeregisterRequest, AssignServiceManualVIPsRequ
 #: What Go reads as a truth value.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+#: The parameters that say how fresh an answer is to be.
+_FRESHNESS = frozenset({"stale", "consistent", "leader", "cached", "max_stale"})
 #: Consul answers who waits for the health of a service from a view that it keeps of it, and says so.
 _BLOCKING, _STREAMING = b"Query-Backend: blocking-query", b"Query-Backend: streaming"
 
@@ -157,6 +159,13 @@ def _of_dc(api: API, target: Target, rest: bytes) -> DCSpecificRequest:
         source=source(api, target),
         options=options,
     )
+
+
+def _of_datacenters(api: API, target: Target, rest: bytes) -> DCSpecificRequest:
+    """Every agent knows the datacenters: nothing is asked but how fresh the answer is."""
+    heeded = {name: values for name, values in target.query.items() if name in _FRESHNESS}
+    options = read_options(target._replace(query=heeded), api.settings.read_defaults)
+    return DCSpecificRequest(datacenter=api.settings.datacenter, options=options)
 
 
 def _of_node(api: API, target: Target, rest: bytes) -> NodeSpecificRequest:
@@ -272,7 +281,7 @@ ROUTES = [
     Route(b"/v1/catalog/deregister", {"PUT": asks("Catalog.Deregister", _deregister, _render_true)}),
     Route(
         b"/v1/catalog/datacenters",
-        {"GET": reads("Catalog.ListDatacenters", _of_dc, _render_datacenters, Tenancy(), cached=True)},
+        {"GET": reads("Catalog.ListDatacenters", _of_datacenters, _render_datacenters, Tenancy(), cached=True)},
     ),
     Route(b"/v1/catalog/nodes", _reads("Catalog.ListNodes", _of_dc, tenancy=PARTITION)),
     Route(b"/v1/catalog/services", _reads("Catalog.ListServices", _of_dc, cached=True)),
