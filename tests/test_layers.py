@@ -26,6 +26,7 @@ LAYERS = {
     "txconsul.serf": 1,
     "txconsul.state": 1,
     "txconsul.caching": 1,
+    "txconsul.watches": 1,
     "txconsul.http.parser": 1,
     "txconsul.http.request": 1,
     "txconsul.dns.message": 1,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.invoking import FakeAgent, answer, invoke
 from txconsul.cli.columns import table
 
-NODES = [
+NODES: list[dict[str, Any]] = [
     {
         "Node": "n1",
         "ID": "5a1b7f5e-8c4d-4b8e-9d7f-2f6f3b1c0a01",

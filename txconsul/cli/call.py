@@ -93,9 +93,13 @@ class Call:
         except BadSettings as error:
             raise Failed(f"{lead}{error}") from None
 
-    def _warn(self, text: str) -> None:
+    def log(self, level: str, name: str, text: str) -> None:
+        """A line for standard error like those of an agent's log."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
-        self.complain(f"{now}.000Z [WARN]  consul-api: {text}")
+        self.complain(f"{now}.000Z {f'[{level}]':<7} {name}: {text}")
+
+    def _warn(self, text: str) -> None:
+        self.log("WARN", "consul-api", text)
 
 
 def write_line(stream: BinaryIO, text: str | bytes) -> None:

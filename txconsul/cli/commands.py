@@ -58,4 +58,5 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("snapshot", "save"): Command("txconsul.cli.snapshot_save:run", "Write a snapshot of the state to a file"),
     ("validate",): Command("txconsul.cli.validate:run", "Check configuration files and folders"),
     ("version",): Command("txconsul.cli.version:run", "Show the version"),
+    ("watch",): Command("txconsul.cli.watch:run", "Wait for changes, and run a program on each"),
 }

@@ -17,6 +17,8 @@ __all__ = ["dial", "ends"]
 #: Seconds to wait for a connection, and for the handshake of TLS, as Consul's client does.
 DIAL_SECONDS = 30.0
 HANDSHAKE_SECONDS = 10.0
+#: Seconds of silence before the other end is asked whether it is still there, and between such questions; as Go's.
+KEEPALIVE_SECONDS = 15
 _PORTS = {"http": "80", "https": "443"}
 
 
@@ -79,8 +81,17 @@ def _dial_tcp(settings: Settings) -> socket.socket:
             continue
         one.settimeout(None)
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _notice_absence(one)
         return one
     raise TransportFailed(failure or f"dial tcp: lookup {host}: no such host")
+
+
+def _notice_absence(one: socket.socket) -> None:
+    """A query may wait for minutes; an agent whose machine is gone would be waited for until the end of days."""
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):  # not every system has them
+        if hasattr(socket, option):
+            one.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), KEEPALIVE_SECONDS)
 
 
 def _host_and_port(settings: Settings) -> tuple[str, int]:

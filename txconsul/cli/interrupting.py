@@ -1,0 +1,40 @@
+"""
+Commands that run until a signal: an interrupt or a termination ends them as if they had come to their end.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["Interrupted", "interruptible"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """
+    A signal asked the command to end.
+
+    @ivar number: which one.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise Interrupted(number)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise L{Interrupted} inside, wherever the program is, when one of the signals comes."""
+    before = [(number, signal.signal(number, _interrupt)) for number in _SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
