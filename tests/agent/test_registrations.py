@@ -8,8 +8,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.local_agent import LocalAgent
+from txconsul.agent.checks.kinds import NotRun
 from txconsul.agent.definitions import as_configured, from_configuration
-from txconsul.agent.running_checks import Limits, NotRun
+from txconsul.agent.running_checks import Limits
 from txconsul.errors import BadRequest, InvalidRequest, NotFound
 from txconsul.records.agent import CheckDefinition
 from txconsul.records.health import CRITICAL, PASSING, WARNING

@@ -21,6 +21,9 @@ __all__ = ["as_configured", "from_configuration"]
 
 R = TypeVar("R", bound=Record)
 
+#: Bytes kept of the output of a check in a file that says nothing else, whatever C{check_output_max_size} is.
+OUTPUT_SIZE_MAX = 4096
+
 #: Where a key is not the attribute.
 _KEYS: dict[type[Record], dict[str, str]] = {
     CheckType: {"check_id": "id", "h2_ping": "h2ping", "h2_ping_use_tls": "h2ping_use_tls", "script_args": "args"},
@@ -38,6 +41,9 @@ def from_configuration(record: type[R], values: Mapping[str, Any]) -> R:
             found[field.attribute] = (
                 parse_duration(value) if field.duration_input and isinstance(value, str) else _in(field.shape, value)
             )
+    if issubclass(record, CheckType):
+        found.setdefault("output_max_size", OUTPUT_SIZE_MAX)
+        found.setdefault("h2_ping_use_tls", bool(found.get("h2_ping")))
     return record(**found)
 
 

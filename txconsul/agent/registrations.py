@@ -16,11 +16,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from txconsul.agent.checks.kinds import kind_of
 from txconsul.agent.configuration.definitions import check_problem, metadata_problem, service_problem, weight_problem
 from txconsul.agent.definitions import as_configured, from_configuration
 from txconsul.agent.local import LocalState
 from txconsul.agent.persistence import CheckState, DefinitionFiles, PersistedCheck, PersistedService
-from txconsul.agent.running_checks import RunningChecks, kind_of
+from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.sidecar import SUFFIX, as_service, checks_of, free_port, listening_checks, sidecar_of
 from txconsul.codec.duration import SECOND, format_duration
 from txconsul.codec.goquote import quote

@@ -11,24 +11,18 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.interfaces import IReactorTime
 
 from txconsul.agent.checks.alias import LocalAlias, NodeAlias
-from txconsul.agent.checks.kinds import Surroundings, kind_of, make, runs_as
+from txconsul.agent.checks.kinds import Surroundings, make, runs_as, vet
 from txconsul.agent.checks.output import captured
 from txconsul.agent.checks.repeated import RepeatedCheck, Thresholds
 from txconsul.agent.checks.ttl import TTLCheck
 from txconsul.agent.local import LocalState
 from txconsul.codec.duration import SECOND
-from txconsul.errors import InvalidRequest, TxconsulError
+from txconsul.errors import InvalidRequest
 from txconsul.interfaces import ICaller
 from txconsul.records.health import HealthCheck
 from txconsul.records.service import CheckType
 
-__all__ = ["Limits", "NotRun", "RunningChecks", "kind_of"]
-
-
-class NotRun(TxconsulError):
-    """This release has no provider for this kind of check."""
-
-    status = 501
+__all__ = ["Limits", "RunningChecks"]
 
 
 class _Running(Protocol):
@@ -89,13 +83,7 @@ class RunningChecks:
                     "Scripts are disabled on this agent from remote calls; to enable, configure"
                     " 'enable_script_checks' to true"
                 )
-        kind = runs_as(definition)
-        if not kind:
-            raise InvalidRequest("Check type is not valid")
-        if kind == "os_service":
-            raise NotRun("not implemented")  # Consul's words on every system but Windows
-        if kind not in ("ttl", "alias", "http", "tcp", "udp", "script"):
-            raise NotRun(f"{kind} checks are not run by this release of txconsul")
+        vet(definition, self._surroundings)
 
     def start(self, check: HealthCheck, definition: CheckType, token: str, left: float | None = None) -> None:
         """

@@ -57,7 +57,7 @@ _CHECK_SPELLINGS = {
     "grpc_use_tls": "GRPCUseTLS",
     "h2ping_use_tls": "H2PingUseTLS",
 }
-_STANDING_SPELLINGS = _CHECK_SPELLINGS | {"service_id": "ServiceID"}
+_STANDING_SPELLINGS = _CHECK_SPELLINGS | {"service_id": "ServiceID", "disable_redirects": "DisableRedirects"}
 _SERVICE_SPELLINGS = {"enable_tag_override": "EnableTagOverride", "tagged_addresses": "TaggedAddresses"}
 #: What a check in a service's definition may say, and nobody heeds.
 _UNHEEDED = frozenset({"serviceid", "service_id"})
@@ -78,8 +78,18 @@ def _respelled(given: Any, spellings: Mapping[str, str]) -> Any:
     return found
 
 
+def _respelled_check(given: Any, spellings: Mapping[str, str]) -> Any:
+    """A check's definition in the usual spelling; a ping is by TLS unless it says otherwise."""
+    found = _respelled(given, spellings)
+    if isinstance(found, dict):
+        names = {name.lower(): one for name, one in found.items()}
+        if names.get("h2ping") and "h2pingusetls" not in names:
+            found["H2PingUseTLS"] = True
+    return found
+
+
 def _check(given: Any) -> Any:
-    found = _respelled(given, _CHECK_SPELLINGS)
+    found = _respelled_check(given, _CHECK_SPELLINGS)
     if isinstance(found, dict):
         found = {name: one for name, one in found.items() if name.lower() not in _UNHEEDED}
     return found
@@ -120,7 +130,7 @@ def _register_service(api: API, call: Call, request: Request) -> RegisterService
 
 
 def _register_check(api: API, call: Call, request: Request) -> RegisterCheckRequest:
-    definition = _decode(CheckDefinition, request.body, lambda given: _respelled(given, _STANDING_SPELLINGS))
+    definition = _decode(CheckDefinition, request.body, lambda given: _respelled_check(given, _STANDING_SPELLINGS))
     return RegisterCheckRequest(definition=definition, token=api.context(call, request).token)
 
 

@@ -10,17 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from txconsul.agent.checks import http2
 from txconsul.agent.checks.dialing import CheckTLS, Secure
+from txconsul.agent.checks.docker import DEFAULT_HOST, Daemon, DockerCheck, daemon_of
+from txconsul.agent.checks.grpc import GRPCCheck
+from txconsul.agent.checks.h2ping import H2PingCheck
 from txconsul.agent.checks.http import HTTPCheck
+from txconsul.agent.checks.http2 import ALPN
 from txconsul.agent.checks.programs import Start
 from txconsul.agent.checks.script import ScriptCheck
 from txconsul.agent.checks.tcp import TCPCheck
 from txconsul.agent.checks.udp import UDPCheck
 from txconsul.codec.duration import SECOND
+from txconsul.errors import InvalidRequest, TxconsulError
 from txconsul.interfaces import ICheck, INetwork
 from txconsul.records.service import CheckType
 
-__all__ = ["Making", "Surroundings", "kind_of", "make", "runs_as"]
+__all__ = ["Making", "NotRun", "Surroundings", "kind_of", "make", "runs_as", "vet"]
 
 #: Seconds that one run may take, where the definition does not say; of programs, and of all else.
 PROGRAM_SECONDS = 30.0
@@ -46,6 +52,12 @@ def _named(definition: CheckType) -> dict[str, bool]:
         "ttl": definition.ttl > 0,
         "udp": repeated and bool(definition.udp),
     }
+
+
+class NotRun(TxconsulError):
+    """There is nothing here that runs this kind of check."""
+
+    status = 501
 
 
 def kind_of(definition: CheckType) -> str:
@@ -125,7 +137,54 @@ def _script(it: Making) -> ICheck:
     return ScriptCheck(it.surroundings.start, clock, arguments, it.timeout, it.output_size_max)
 
 
-_MAKERS: dict[str, Callable[[Making], ICheck]] = {"http": _http, "script": _script, "tcp": _tcp, "udp": _udp}
+def _grpc(it: Making) -> ICheck:
+    what = it.definition
+    return GRPCCheck(it.surroundings.network, what.grpc, it.timeout, it.secure(ALPN) if what.grpc_use_tls else None)
+
+
+def _h2ping(it: Making) -> ICheck:
+    what = it.definition
+    secure = it.secure(ALPN) if what.h2_ping_use_tls else None
+    return H2PingCheck(it.surroundings.network, what.h2_ping, it.timeout, secure)
+
+
+def _docker(it: Making) -> ICheck:
+    what, daemon = it.definition, _daemon(it.surroundings)
+    arguments = what.script_args or ()
+    network = it.surroundings.network
+    return DockerCheck(network, daemon, what.docker_container_id, arguments, it.timeout, it.output_size_max)
+
+
+def _daemon(surroundings: Surroundings) -> Daemon:
+    return daemon_of(surroundings.environment.get("DOCKER_HOST") or DEFAULT_HOST)
+
+
+_MAKERS: dict[str, Callable[[Making], ICheck]] = {
+    "docker": _docker,
+    "grpc": _grpc,
+    "h2ping": _h2ping,
+    "http": _http,
+    "script": _script,
+    "tcp": _tcp,
+    "udp": _udp,
+}
+
+
+def vet(definition: CheckType, surroundings: Surroundings) -> None:
+    """
+    See whether such a check can be run here.
+
+    @raise TxconsulError: it cannot; the text says why.
+    """
+    kind = runs_as(definition)
+    if not kind:
+        raise InvalidRequest("Check type is not valid")
+    if kind == "os_service":
+        raise NotRun("not implemented")  # Consul's words, on every system but Windows
+    if kind in ("grpc", "h2ping") and not http2.AVAILABLE:
+        raise NotRun(f"{kind} checks need the Python package h2, which is not installed: pip install 'txconsul[grpc]'")
+    if kind == "docker":
+        _daemon(surroundings)
 
 
 def make(definition: CheckType, surroundings: Surroundings, output_size_max: int) -> ICheck:
