@@ -213,6 +213,16 @@ class SubscriptionTests(SynchronousTestCase):
         self.assertEqual(str(self.failureResultOf(waiting).value), "Internal error")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), FAILURES_FREE + 1)
 
+    def test_brokenCore(self) -> None:
+        """A mistake in the cache itself ends the cache, not the agent: who waits gets an error, others an answer."""
+        index = self.first().index
+        waiting = self.server.ask(HEALTH, WEB, min_query_index=index)
+        self.patch(self.server.cache._core, "take_output", lambda: [object()])
+        self.server.ask("Catalog.ListServices", ALL).addErrback(lambda _: None)
+        self.assertEqual(str(self.failureResultOf(waiting).value), "Internal error")
+        self.assertIsNone(self.server.ask(HEALTH, WEB).cached)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
     def test_clientGoes(self) -> None:
         """Who goes is forgotten, and the others and the poll stay."""
         index = self.first().index
@@ -257,11 +267,12 @@ class SubscriptionTests(SynchronousTestCase):
     def test_noAnswerInTime(self) -> None:
         """Nothing kept and nothing coming: an error, when time is up."""
         self.server.site.me = self.server.site.me._replace(is_leader=False, leader_known=False, heard_of_leader=False)
+        impatient = self.server.ask(HEALTH, WEB, min_query_index=1, max_query_time=SECOND)
         waiting = self.server.ask(HEALTH, WEB, max_query_time=SECOND)
         self.server.turn()
         self.server.clock.advance(1)
-        self.failureResultOf(waiting, NothingKept)
-        waiting = self.server.ask(HEALTH, WEB)
+        self.failureResultOf(impatient, NothingKept)
+        self.assertNoResult(waiting)
         self.server.clock.pump([1.0] * 8)
         self.failureResultOf(waiting, NoLeader)
 

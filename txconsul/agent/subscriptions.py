@@ -7,7 +7,7 @@ state use it alike. What it decides is in L{txconsul.caching.core}; here are the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from random import Random
 from typing import Any
 
@@ -33,6 +33,8 @@ __all__ = ["FETCH_SECONDS", "NothingKept", "Subscriptions"]
 
 #: How long one background fetch waits for news before it is begun anew.
 FETCH_SECONDS = 600
+#: What an entry takes beside the rows of its answer: itself, its question, its poll.
+ENTRY_BYTES = 3000
 _SOURCE = "cache"
 
 
@@ -86,6 +88,7 @@ class Subscriptions:
                 Changed: self._tell_changed,
                 Forget: self._forget,
             },
+            failed=self._broke,
         )
 
     @property
@@ -160,6 +163,15 @@ class Subscriptions:
         self._driver.drain()
         self._driver.stop()
 
+    def _broke(self, failure: Failure) -> None:
+        """A mistake of this program. Nothing is kept any more, and the door is asked for everything."""
+        self._log.failure("the cache failed, and is not used any more", failure)
+        self._closed = True
+        for waiter in self._core.waiting():
+            self._core.gone(waiter)
+            _stop(waiter.asker[1])
+            waiter.asker[0].errback(TxconsulError())
+
     # ---- those who ask ----
 
     def _key(self, method: str, request: Any, token: str) -> tuple[str, bytes, str]:
@@ -168,8 +180,8 @@ class Subscriptions:
         return method, encode(plain), token
 
     def _wait(self, waiter: Waiter, options: QueryOptions) -> Deferred[Answer]:
-        """Give what comes, or when time is up, what there is."""
-        asked = options.max_query_time
+        """Give what comes, or when time is up, what there is. Who names no index does not wait for news."""
+        asked = options.max_query_time if options.min_query_index else 0
         seconds = min(asked / SECOND if asked > 0 else self._default_query_time, self._max_query_time)
         done: Deferred[Answer] = Deferred(lambda _: self._gone(waiter))
         waiter.asker = (done, self._clock.callLater(seconds, self._time_up, waiter))
@@ -216,12 +228,12 @@ class Subscriptions:
     def _fetched(self, answer: Any, fetch: Fetch) -> None:
         if type(answer) is not Answer:
             answer = Answer(1, answer)
-        view = None
-        if answer.value is not None:
+        view, size = None, ENTRY_BYTES
+        if isinstance(answer.value, Sized):
             # Whatever is rendered from it is rendered once, and goes when it goes.
             view = View(answer.value, lambda _, more: self._grown(fetch.entry, answer, more))
+            size += view.size
         answer = msgspec.structs.replace(answer, view=view)
-        size = 0 if view is None else view.size
         self._core.fetched(fetch.entry, fetch.number, answer.index, answer, size, self._clock.seconds())
         self._driver.drain()
 

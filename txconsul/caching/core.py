@@ -137,6 +137,10 @@ class Cache:
         """He is not interested any more."""
         waiter.entry.waiters.pop(waiter, None)
 
+    def waiting(self) -> list[Waiter]:
+        """All who wait."""
+        return [waiter for entry in self._entries.values() for waiter in entry.waiters]
+
     def watch(self, key: Any, watcher: Any) -> bool:
         """
         Name C{watcher} in a L{Changed} as soon as the entry's answer is another, or was not asked for so long that it
