@@ -21,6 +21,7 @@ LAYERS = {
     "txconsul.codec": 0,
     "txconsul.language": 0,
     "txconsul.interfaces": 0,
+    "txconsul.metrics": 0,
     "txconsul.errors": 0,
     "txconsul.raft": 1,
     "txconsul.serf": 1,

@@ -13,6 +13,7 @@ __all__ = [
     "ICaller",
     "ICheck",
     "ILogStore",
+    "IMetricSink",
     "INetwork",
     "IRaftTransport",
     "ISnapshotReceiver",
@@ -289,6 +290,41 @@ class ICheck(Interface):
 
     def stop():
         """Nothing will be asked any more: give connections back."""
+
+
+class IMetricSink(Interface):
+    """
+    Where what is counted and measured goes. Instruments are asked for once, when something is put together; in a hot
+    path they cost an addition. Names are Consul's, without the prefix: C{raft.apply}. One name with the same labels is
+    one instrument.
+    """
+
+    def counter(name, **labels):
+        """@return: a L{txconsul.metrics.instruments.Counter}, which is told of each event."""
+
+    def sample(name, **labels):
+        """@return: a L{txconsul.metrics.instruments.Sample}, which is given sizes; durations in milliseconds."""
+
+    def counters(name, *labels):
+        """
+        Counters that differ in labels whose values come from outside.
+
+        @return: a L{txconsul.metrics.instruments.CounterFamily}, which is given the labels' values with each event.
+        """
+
+    def counted(name, read, **labels):
+        """A counter of what is counted already: C{read()} tells how many there were since the process began."""
+
+    def together(name, parts, **labels):
+        """A sample of what several samples, C{parts}, measured."""
+
+    def gauges(read):
+        """
+        Values as they are when somebody looks.
+
+        @param read: gives L{txconsul.metrics.metrics.Gauge}s. It is called every ten seconds and for everybody who
+            looks, so that it should not walk through all there is.
+        """
 
 
 class ICaller(Interface):

@@ -27,11 +27,6 @@ class IdentityTests(ConfigurationTestCase):
             found = identity.member(it, "id")["Tags"]
             self.assertEqual({name: one for name, one in found.items() if name.startswith("grpc")}, tags)
 
-    def test_coordinate(self) -> None:
-        """A node with nobody to compare with stays where it began; one that does not say is nowhere."""
-        self.assertEqual(identity.coordinate(self.configuration({})), identity.ORIGIN)
-        self.assertIsNone(identity.coordinate(self.configuration({"disable_coordinates": True})))
-
     def test_secrets(self) -> None:
         """No secret of the configuration is shown, however deep it lies."""
         secret = "pUqJrVyVRj5jsiYEkMtFQYfWyJIv4s3XkvDwy7Cu5s0="

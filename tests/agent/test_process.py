@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -19,7 +20,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.logs import LEVELS, observer, open_file
 from txconsul.agent.process import COLLECTOR_THRESHOLD, PidFile, calm_collector, monotonic, notify
+from txconsul.agent.telemetry import Telemetry
 from txconsul.errors import DiskFull
+from txconsul.metrics.metrics import Metrics
+from txconsul.serf.coordinate import ORIGIN
 
 
 def written(level: str, as_json: bool) -> str:
@@ -181,13 +185,15 @@ class FactsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """An agent that was asked one thing."""
         portrait = Portrait(outline={"NodeName": "a"}, member={"Name": "a"}, node_meta={"rack": "1"}, data_dir="/")
-        self.facts = AgentFacts(portrait, lambda: {"a": 1}, dict, lambda: {"g": 1.0}, lambda: {"KVS.Get": 2})
+        self.telemetry = Telemetry(Metrics(), Clock(), lambda: 5.0)
+        self.facts = AgentFacts(portrait, lambda: {"a": 1}, lambda: ORIGIN, dict, self.telemetry)
 
     def test_document(self) -> None:
         """Configuration, member and metadata."""
         document = self.facts.document()
         self.assertEqual((document["Config"]["NodeName"], document["Meta"]), ("a", {"rack": "1"}))
         self.assertEqual(document["DebugConfig"], {"a": 1})
+        self.assertEqual(document["Coord"], ORIGIN)
         self.assertNotIn("xDS", document)
         self.assertEqual(self.facts.members(), [document["Member"]])
 
@@ -196,7 +202,7 @@ class FactsTests(SynchronousTestCase):
         for port, wanted in (("7", [("a.dc1", 7, {"dc": "dc1"})]), ("-1", None)):
             member = {"Name": "a", "Port": 5, "Tags": {"dc": "dc1", "wan_join_port": port}}
             portrait = Portrait(outline={}, member=member, node_meta={})
-            facts = AgentFacts(portrait, dict, dict, dict, dict)
+            facts = AgentFacts(portrait, dict, lambda: None, dict, self.telemetry)
             found = facts.members(wan=True)
             shown = None if found is None else [(one["Name"], one["Port"], one["Tags"]) for one in found]
             self.assertEqual(shown, wanted)
@@ -209,10 +215,14 @@ class FactsTests(SynchronousTestCase):
         self.assertGreater(host["Disk"]["total"], 0)
 
     def test_metrics(self) -> None:
-        """Gauges, and how often each method was asked."""
-        metrics = self.facts.metrics()
-        self.assertEqual(metrics["Gauges"][0]["Name"], "g")
-        self.assertEqual([one["Count"] for one in metrics["Counters"]], [2])
+        """In both forms, and as they come, until the agent stops."""
+        self.telemetry.metrics.counter("asked").add()
+        self.assertEqual([one["Name"] for one in self.facts.metrics()["Counters"]], ["consul.asked"])
+        self.assertIn("consul.asked", [one.name for one in self.facts.exposed_metrics()])
+        follower, watcher = self.facts.follow_metrics(), self.facts.follow_log("err", False)
+        self.facts.end()
+        for stream in (follower, watcher):
+            self.assertRaises(StopIteration, next, stream)
 
 
 class SignalTests(SynchronousTestCase):

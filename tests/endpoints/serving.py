@@ -95,6 +95,14 @@ class NoFacts:
         """Nobody."""
         return []
 
+    def exposed_metrics(self) -> list[Any]:
+        """No metrics."""
+        return []
+
+    def follow_metrics(self) -> Iterator[Any]:
+        """None for anybody who stays."""
+        return iter(())
+
     def follow_log(self, level: str, json: bool) -> Iterator[Any]:
         """A log without a line."""
         return iter(())

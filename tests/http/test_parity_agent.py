@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.http.test_api import Asking
+from tests.endpoints.serving import Served
+from tests.http.test_api import Asking, settings
 from txconsul.http import prometheus
+from txconsul.http.api import API
+from txconsul.http.request import Request
+from txconsul.http.table import ROUTES
+from txconsul.metrics.metrics import Exposed, Metrics
 
-METRICS = {
-    "Gauges": [{"Name": "consul.raft.last-index", "Value": 5, "Labels": {}}],
-    "Counters": [{"Name": "consul.asked", "Count": 2, "Labels": {"method": 'a"b\\\n'}}],
-}
+EXPOSED = [
+    Exposed("gauge", "consul.raft.last-index", (), 5),
+    Exposed("counter", "consul.asked", (("method", 'a"b\\\n'),), 2),
+    Exposed("summary", "consul.api.http", (("path", "v1_kv_"),), 12.5, 4, (1.0, 2.0, math.nan)),
+]
 
 
 class MetricsTests(SynchronousTestCase):
@@ -21,7 +29,7 @@ class MetricsTests(SynchronousTestCase):
     def asking(self, **changes: Any) -> Asking:
         """An API whose agent measured something."""
         asking = Asking(**changes)
-        self.patch(asking.served.site.facts, "metrics", lambda: METRICS)
+        self.patch(asking.served.site.facts, "exposed_metrics", lambda: EXPOSED)
         return asking
 
     def test_prometheus(self) -> None:
@@ -34,9 +42,15 @@ class MetricsTests(SynchronousTestCase):
             self.assertIn(b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n", answer.head)
             self.assertEqual(
                 answer.body,
+                b"# HELP consul_api_http consul_api_http\n# TYPE consul_api_http summary\n"
+                b'consul_api_http{path="v1_kv_",quantile="0.5"} 1.0\n'
+                b'consul_api_http{path="v1_kv_",quantile="0.9"} 2.0\n'
+                b'consul_api_http{path="v1_kv_",quantile="0.99"} NaN\n'
+                b'consul_api_http_sum{path="v1_kv_"} 12.5\nconsul_api_http_count{path="v1_kv_"} 4.0\n'
+                b"# HELP consul_asked consul_asked\n# TYPE consul_asked counter\n"
+                b'consul_asked{method="a\\"b\\\\\\n"} 2.0\n'
                 b"# HELP consul_raft_last_index consul_raft_last_index\n# TYPE consul_raft_last_index gauge\n"
-                b"consul_raft_last_index 5\n# HELP consul_asked consul_asked\n# TYPE consul_asked counter\n"
-                b'consul_asked{method="a\\"b\\\\\\n"} 2\n',
+                b"consul_raft_last_index 5.0\n",
             )
 
     def test_prometheusOff(self) -> None:
@@ -111,3 +125,66 @@ class MonitorTests(SynchronousTestCase):
             self.assertEqual((asked.pop(), answer.status), (wanted, 200))
             self.assertEqual(list(answer.body), [b"a line\n"])
             self.assertNotIn(b"Content-Type", answer.head)
+
+    def test_metrics(self) -> None:
+        """C{/v1/agent/metrics/stream} is the metrics of each ten seconds, likewise, and never compressed."""
+        asking = Asking()
+        self.patch(asking.served.site.facts, "follow_metrics", lambda: iter([b"{}\n"]))
+        answer = asking.ask("GET", "/v1/agent/metrics/stream", accept_encoding="gzip")
+        self.assertEqual((answer.status, list(answer.body)), (200, [b"{}\n"]))
+        self.assertNotIn(b"Content-", answer.head)
+        self.assertEqual(asking.ask("PUT", "/v1/agent/metrics/stream").status, 405)
+
+
+class TimesTests(SynchronousTestCase):
+    """What requests take, in C{api.http}."""
+
+    def test_measured(self) -> None:
+        """Requests are told apart by method and row, whatever follows in the path, and errors are among them."""
+        now = [0.0]
+        metrics = Metrics()
+
+        def seconds() -> float:
+            now[0] += 0.25
+            return now[0]
+
+        served = Served()
+        api = API(served.door, settings(), ROUTES, None, metrics, seconds)
+        for method, target in (("GET", "/v1/kv/a"), ("GET", "/v1/kv/b?recurse"), ("BREW", "/"), ("GET", "/v1/no/such")):
+            api(Request(method.encode(), target.encode(), {}, "127.0.0.1:4000"))
+        rows = [(one["Labels"], one["Count"], one["Mean"]) for one in metrics.document()["Samples"]]
+        self.assertEqual(
+            [row for row in rows if "path" in row[0]],
+            [({"method": "(other)", "path": ""}, 1, 250.0), ({"method": "GET", "path": "v1_kv_"}, 2, 250.0)],
+        )
+
+    def test_catalog(self) -> None:
+        """Requests of the catalog are counted under Consul's names: all, those that succeeded, those that failed."""
+        metrics = Metrics()
+        served = Served()
+        api = API(served.door, settings(), ROUTES, None, metrics, served.clock.seconds)
+        for target in ("/v1/catalog/nodes", "/v1/catalog/nodes", "/v1/catalog/nodes?filter=Nope+==+1"):
+            api(Request(b"GET", target.encode(), {}, "127.0.0.1:4000"))
+        counted = {one["Name"]: one["Count"] for one in metrics.document()["Counters"]}
+        self.assertEqual(counted["consul.client.api.catalog_nodes"], 3)
+        self.assertEqual(counted["consul.client.api.success.catalog_nodes"], 2)
+        self.assertEqual(counted["consul.client.rpc.error.catalog_nodes"], 1)
+        self.assertNotIn("consul.client.api.catalog_register", counted)
+
+    def test_waiting(self) -> None:
+        """What waits is measured when it is answered, or nobody waits for it any more."""
+        metrics = Metrics()
+        served = Served()
+        api = API(served.door, settings(), ROUTES, None, metrics, served.clock.seconds)
+        for seconds in (2.0, 3.0):
+            answer = api(Request(b"GET", b"/v1/kv/a?index=1&wait=9s", {}, "127.0.0.1:4000"))
+            assert isinstance(answer, Deferred)
+            served.clock.advance(seconds)
+            if seconds == 2.0:
+                answer.addErrback(lambda _: None)
+                answer.cancel()
+            else:
+                served.door.close()
+        (row,) = [one for one in metrics.document()["Samples"] if one["Name"] == "consul.api.http"]
+        self.assertEqual((row["Count"], row["Min"], row["Max"]), (2, 2000.0, 3000.0))
+        self.assertEqual(served.site.blocking, 0)

@@ -8,6 +8,7 @@ What runs is a Twisted service, whoever starts it.
 from __future__ import annotations
 
 import shutil
+import socket
 import time
 import uuid
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from txconsul.agent.configuration.model import Configuration, UnixSockets
 from txconsul.agent.debug_config import debug_config
 from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts, Portrait
+from txconsul.agent.gauges import runtime_gauges, server_gauges, state_gauges
 from txconsul.agent.local import LocalState
 from txconsul.agent.persistence import DefinitionFiles
 from txconsul.agent.position import TellPosition
@@ -39,6 +41,7 @@ from txconsul.agent.registrations import Registrations
 from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.server import NobodyElse, Server, ServerSettings
 from txconsul.agent.stores import Stores
+from txconsul.agent.telemetry import Telemetry, metrics_for
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
 from txconsul.consensus import SnapshotPolicy
@@ -112,6 +115,8 @@ class Agent(MultiService):
         self._factories: list[HTTPFactory] = []
         self._dns: DNSServer | None = None
         self._pid_file = PidFile(configuration.pid_file)
+        self._telemetry = self._make_telemetry()
+        self._telemetry.setServiceParent(self)
         self.server = self._make_server()
         self.server.setServiceParent(self)
         self._rng = Random(SystemRandom().getrandbits(64))
@@ -127,6 +132,15 @@ class Agent(MultiService):
 
     # ---- putting together ----
 
+    def _make_telemetry(self) -> Telemetry:
+        it = self._configuration
+        metrics = metrics_for(it.telemetry, socket.gethostname(), time.time())
+        telemetry = Telemetry(metrics, self._clock, time.time)
+        metrics.gauges(lambda: runtime_gauges(telemetry))
+        metrics.gauges(lambda: server_gauges(self.server))
+        metrics.gauges(lambda: state_gauges(self.server, it.datacenter))
+        return telemetry
+
     def _make_server(self) -> Server:
         it = self._configuration
         self._facts = AgentFacts(
@@ -135,13 +149,12 @@ class Agent(MultiService):
                 member=identity.member(it, self._stores.node_id),
                 node_meta=identity.node_meta(it),
                 data_dir=it.data_dir,
-                coordinate=identity.coordinate(it),
                 xds=identity.xds(it),
             ),
             lambda: debug_config(self._configuration, self._stores.node_id),
+            lambda: None if it.disable_coordinates else self.server.site.position,
             self._stats,
-            self._gauges,
-            lambda: self.server.door.asked,
+            self._telemetry,
         )
         return Server(
             ServerSettings(
@@ -175,6 +188,7 @@ class Agent(MultiService):
             new_id=lambda: str(uuid.uuid4()),
             facts=self._facts,
             failed=self._failed,
+            metrics=self._telemetry.metrics,
         )
 
     def _own_registration(self) -> RegisterRequest:
@@ -268,7 +282,7 @@ class Agent(MultiService):
         )
         bodies = Bodies(settings)
         return HTTPFactory(
-            API(self.server.door, settings, ROUTES, self.cache),
+            API(self.server.door, settings, ROUTES, self.cache, self._telemetry.metrics),
             self._clock,
             body_limit=bodies.limit,
             body_sink=bodies.sink,
@@ -337,7 +351,7 @@ class Agent(MultiService):
             for address in it.https_addresses:
                 await self._listen_at("HTTPS", address, secure)
         if it.dns_addresses:
-            self._dns = dns_server(it, self.cache, self._network)
+            self._dns = dns_server(it, self.cache, self._network, self._telemetry.metrics)
             for address in it.dns_addresses:
                 self._ports.append(await self._network.datagrams(address.datagrams(), self._dns.datagrams()))
                 self._log.info("Listening for DNS on {address} (UDP)", address=str(address))
@@ -376,7 +390,7 @@ class Agent(MultiService):
         self.cache.close()
         self.server.door.close()
         self.local.wake_watchers()
-        self._facts.log.end()
+        self._facts.end()
         for factory in self._factories:
             await factory.stop(STOP_SECONDS)
         await super().stopService()
@@ -405,12 +419,4 @@ class Agent(MultiService):
                 "server": "true",
             },
             "raft": consensus.stats(),
-        }
-
-    def _gauges(self) -> dict[str, float]:
-        consensus = self.server.consensus
-        return {
-            "consul.raft.applied_index": consensus.applied_index,
-            "consul.raft.last_index": consensus.last_index,
-            "consul.raft.commit_index": consensus.commit_index,
         }

@@ -14,6 +14,7 @@ from txconsul.dns.lookups import IDoor
 from txconsul.dns.server import DNSServer
 from txconsul.dns.settings import DNSSettings
 from txconsul.interfaces import INetwork
+from txconsul.metrics.metrics import Metrics
 
 __all__ = ["dns_server", "dns_settings", "recursor_address"]
 
@@ -81,7 +82,7 @@ def dns_settings(configuration: Configuration) -> DNSSettings:
     )
 
 
-def dns_server(configuration: Configuration, door: IDoor, network: INetwork) -> DNSServer:
+def dns_server(configuration: Configuration, door: IDoor, network: INetwork, metrics: Metrics) -> DNSServer:
     """The edge, not yet listening."""
     return DNSServer(
         door,
@@ -90,4 +91,6 @@ def dns_server(configuration: Configuration, door: IDoor, network: INetwork) -> 
         rng=Random(SystemRandom().getrandbits(64)),
         secret_rng=SystemRandom(),
         now_utc=time.time,
+        metrics=metrics,
+        node=configuration.node_name,
     )

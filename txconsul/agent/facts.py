@@ -11,15 +11,18 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from txconsul import CONSUL_VERSION, __version__
+from txconsul.agent.following import Following
 from txconsul.agent.identity import BUILD_DATE
 from txconsul.agent.log_streams import LogStream, LogStreams
+from txconsul.agent.telemetry import Telemetry
+from txconsul.metrics.metrics import Exposed
+from txconsul.records.coordinate import Position
 
 __all__ = ["AgentFacts", "Portrait"]
 
@@ -32,7 +35,6 @@ class Portrait(msgspec.Struct, frozen=True, kw_only=True):
 
     @ivar outline: the part of the configuration that clients rely on.
     @ivar member: what the agent is to the pool that it belongs to.
-    @ivar coordinate: where it is in the network; None where that is not known.
     @ivar xds: where proxies are told their configuration; None where they are not.
     """
 
@@ -40,30 +42,30 @@ class Portrait(msgspec.Struct, frozen=True, kw_only=True):
     member: dict[str, Any]
     node_meta: dict[str, str]
     data_dir: str = ""
-    coordinate: dict[str, Any] | None = None
     xds: dict[str, Any] | None = None
 
 
 class AgentFacts:
     """
     @param debug: the whole configuration that is in force, without secrets.
+    @param coordinate: where it is in the network; None where that is not known.
     @param stats: counts of the running server, by topic.
-    @param counters: how often each method was asked.
+    @ivar log: who watches the log.
     """
 
     def __init__(
         self,
         portrait: Portrait,
         debug: Callable[[], dict[str, Any]],
+        coordinate: Callable[[], Position | None],
         stats: Callable[[], dict[str, dict[str, str]]],
-        gauges: Callable[[], dict[str, float]],
-        counters: Callable[[], dict[str, int]],
+        telemetry: Telemetry,
     ) -> None:
         self._portrait = portrait
         self._debug = debug
+        self._coordinate = coordinate
         self._stats = stats
-        self._gauges = gauges
-        self._counters = counters
+        self._telemetry = telemetry
         self.log = LogStreams()
 
     def document(self) -> dict[str, Any]:
@@ -72,7 +74,7 @@ class AgentFacts:
         document = {
             "Config": it.outline,
             "DebugConfig": self._debug(),
-            "Coord": it.coordinate,
+            "Coord": self._coordinate(),
             "Member": it.member,
             "Stats": self._stats(),
             "Meta": it.node_meta,
@@ -121,18 +123,20 @@ class AgentFacts:
 
     def metrics(self) -> dict[str, Any]:
         """What was measured and counted, in the shape of Consul's own."""
-        at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S +0000 UTC")
-        return {
-            "Timestamp": at,
-            "Gauges": [{"Name": name, "Value": value, "Labels": {}} for name, value in self._gauges().items()],
-            "Points": [],
-            "Counters": [
-                {"Name": f"consul.rpc.request.{name}", "Count": count, "Sum": count, "Labels": {}}
-                for name, count in self._counters().items()
-                if count
-            ],
-            "Samples": [],
-        }
+        return self._telemetry.metrics.document()
+
+    def exposed_metrics(self) -> list[Exposed]:
+        """The same for those who add up themselves."""
+        return self._telemetry.metrics.exposed()
+
+    def follow_metrics(self) -> Following:
+        """Every interval's metrics from now on; see L{Telemetry.follow}."""
+        return self._telemetry.follow()
+
+    def end(self) -> None:
+        """The agent stops: end what is followed."""
+        self.log.end()
+        self._telemetry.end()
 
 
 def _told(errors: list[str], ask: Callable[[], Any]) -> Any:

@@ -11,13 +11,10 @@ from typing import Any
 from txconsul import CONSUL_VERSION
 from txconsul.agent.configuration.model import Configuration
 
-__all__ = ["coordinate", "member", "node_meta", "outline", "xds"]
+__all__ = ["member", "node_meta", "outline", "xds"]
 
 #: When this program was built: nobody notes that.
 BUILD_DATE = "0001-01-01T00:00:00Z"
-#: Where every node begins in the space of network coordinates, and where one stays that has nobody to compare with
-#: (serf's defaults; seconds).
-ORIGIN = {"Vec": [0.0] * 8, "Error": 1.5, "Adjustment": 0.0, "Height": 1e-05}
 
 
 def outline(configuration: Configuration, node_id: str) -> dict[str, Any]:
@@ -74,11 +71,6 @@ def member(configuration: Configuration, node_id: str) -> dict[str, Any]:
 def node_meta(configuration: Configuration) -> dict[str, str]:
     """The node's metadata, with what every node of Consul's has."""
     return {"consul-network-segment": "", "consul-version": CONSUL_VERSION, **configuration.node_meta}
-
-
-def coordinate(configuration: Configuration) -> dict[str, Any] | None:
-    """Where this agent is; None if it does not say."""
-    return None if configuration.disable_coordinates else ORIGIN
 
 
 def xds(configuration: Configuration) -> dict[str, Any] | None:

@@ -6,13 +6,12 @@ Source: Consul's documentation of C{/v1/agent/monitor}.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher, globalLogPublisher
 from zope.interface import implementer
 
+from txconsul.agent.following import Following
 from txconsul.agent.logs import LEVELS, json_line, text_line
 from txconsul.errors import BadRequest, Unavailable
 
@@ -27,64 +26,21 @@ _ORDER = tuple(LogLevel.iterconstants())
 
 
 @implementer(ILogObserver)
-class LogStream(Iterator["bytes | Deferred[bytes]"]):
-    """
-    One watcher's lines, as the body of an answer: bytes, or a Deferred of the next ones.
-
-    @ivar dropped: lines that came while L{LINES_KEPT} were waiting.
-    """
+class LogStream(Following):
+    """One watcher's lines."""
 
     def __init__(
         self, level: LogLevel, render: Callable[[LogEvent], str], ended: Callable[[LogStream], object]
     ) -> None:
+        super().__init__(LINES_KEPT, ended)
         self._from = _ORDER.index(level)
         self._render = render
-        self._ended = ended
-        self._lines: deque[str] = deque()
-        self._waiting: Deferred[bytes] | None = None
-        self._open = True
-        self.dropped = 0
 
     def __call__(self, event: LogEvent) -> None:
         """Something was logged."""
         level = event.get("log_level")
-        if not self._open or level is None or _ORDER.index(level) < self._from:
-            return
-        if len(self._lines) >= LINES_KEPT:
-            self.dropped += 1
-            return
-        self._lines.append(self._render(event))
-        self._wake()
-
-    def __next__(self) -> bytes | Deferred[bytes]:
-        if self._lines:
-            return self._taken()
-        if not self._open:
-            raise StopIteration
-        self._waiting = Deferred(lambda _: self.close())
-        return self._waiting
-
-    def _taken(self) -> bytes:
-        lines, self._lines = self._lines, deque()
-        return "".join(lines).encode()
-
-    def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(self._taken())
-
-    def end(self) -> None:
-        """Nothing more is logged: what is kept can still be taken."""
-        if self._open:
-            self._open = False
-            self._ended(self)
-            self._wake()
-
-    def close(self) -> None:
-        """Nobody watches any more."""
-        self._waiting = None
-        self._lines.clear()
-        self.end()
+        if level is not None and _ORDER.index(level) >= self._from:
+            self.put(lambda: self._render(event))
 
 
 class LogStreams:

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txconsul.agent.archives import Archives
+from txconsul.agent.measured_machine import MeasuredMachine
 from txconsul.consensus import Consensus, Observer, SnapshotPolicy
 from txconsul.endpoints.door import Door
 from txconsul.endpoints.leading import Leading
@@ -31,6 +32,7 @@ from txconsul.leader.features import Features
 from txconsul.leader.reconcile import Reconcile
 from txconsul.leader.session_ttl import SessionTTL
 from txconsul.leader.tombstones import Tombstones
+from txconsul.metrics.metrics import Metrics
 from txconsul.raft.messages import Role
 from txconsul.raft.timing import Timing
 from txconsul.records.base import Record
@@ -38,7 +40,6 @@ from txconsul.records.catalog import RegisterRequest
 from txconsul.records.raft import Configuration
 from txconsul.records.raft import Server as RaftServer
 from txconsul.serf.coordinate import ORIGIN
-from txconsul.state.machine import StateMachine
 
 __all__ = ["NobodyElse", "Server", "ServerSettings"]
 
@@ -92,7 +93,7 @@ class NobodyElse:
         return Deferred()
 
 
-class _Machine(StateMachine):
+class _Machine(MeasuredMachine):
     """The state machine, which tells the leader which locks are delayed."""
 
     leading: Leading
@@ -109,6 +110,7 @@ class Server(MultiService, Observer):
     One server.
 
     @ivar door: where requests are asked.
+    @ivar timers: those of sessions.
     @ivar ready: fires when a leader is known for the first time.
     """
 
@@ -128,17 +130,20 @@ class Server(MultiService, Observer):
         new_id: Callable[[], str],
         facts: Facts,
         failed: Callable[[Failure], object],
+        metrics: Metrics | None = None,
     ) -> None:
         """
         @param wall: the time of day, as Go's 15 bytes.
         @param new_id: makes a random UUID's text.
         @param failed: told once if the server cannot go on.
+        @param metrics: the instruments of what is counted and measured.
         """
         super().__init__()
         self._settings = settings
         self._failed = failed
         self._clock = clock
-        self.machine = _Machine()
+        metrics = metrics or Metrics()
+        self.machine = _Machine(metrics, clock.seconds)
         self.store = self.machine.store
         self.consensus = Consensus(
             settings.id,
@@ -152,6 +157,7 @@ class Server(MultiService, Observer):
             wall=wall,
             timing=settings.timing,
             policy=settings.policy,
+            metrics=metrics,
         )
         self.leading = Leading(
             clock.seconds, new_id, settings.session_ttl_min, settings.datacenter, any_key=settings.any_key
@@ -170,15 +176,16 @@ class Server(MultiService, Observer):
             node_name=lambda id: settings.name if id == settings.id else "",
             facts=facts,
             snapshots=Archives(self.consensus, snapshot_store, clock),
+            metrics=metrics,
             own_name=settings.name,
             position=ORIGIN if settings.coordinates else None,
         )
         self.door = Door(self.site, METHODS)
-        timers = self.leading.timers = SessionTTL(self.store, self.door, settings.datacenter, clock)
+        self.timers = self.leading.timers = SessionTTL(self.store, self.door, settings.datacenter, clock)
         positions = self.leading.positions = Positions(self.consensus.propose, clock, settings.coordinate_period)
         self._duties = MultiService()
         for duty in (
-            timers,
+            self.timers,
             positions,
             Tombstones(self.store, self.door, settings.datacenter, clock),
             Features(self.store, self.door, settings.datacenter),

@@ -24,6 +24,7 @@ from txconsul.codec import gomsgpack
 from txconsul.consensus.applying import Applying
 from txconsul.consensus.barriers import ReadBarriers
 from txconsul.consensus.durability import Durability
+from txconsul.consensus.measuring import RaftMeasures
 from txconsul.consensus.observing import Observer, Observers
 from txconsul.consensus.snapshots import SnapshotPolicy, Snapshots, Thrown
 from txconsul.consensus.stats import raft_stats
@@ -38,6 +39,7 @@ from txconsul.interfaces import (
     IStableStore,
     IStateMachine,
 )
+from txconsul.metrics.metrics import Metrics
 from txconsul.raft import messages as raft
 from txconsul.raft.configuration import check
 from txconsul.raft.core import RaftCore
@@ -76,11 +78,13 @@ class Consensus:
         timing: Timing | None = None,
         policy: SnapshotPolicy | None = None,
         slices: Slices | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """
         @param clock: monotonic.
         @param wall: the time of day in Go's 15 bytes, for C{Entry.appended_at}.
         @param slices: how long work is cut up, if not in slices of 10 ms.
+        @param metrics: the instruments of what is measured.
         """
         self.id = id
         self.is_leader = False
@@ -96,6 +100,7 @@ class Consensus:
         self._snapshots = Snapshots(snapshot_store, machine, clock, slices or Slices(clock))
         self._policy = policy or SnapshotPolicy()
         self._applying = Applying(log_store, machine, clock, lambda: self._reads.applied(), self._fail)
+        self._measures = RaftMeasures(metrics or Metrics(), clock.seconds)
         self._reads = ReadBarriers(self._applying)
         self._proposed = self._applying.proposed
         self._observers = Observers()
@@ -173,6 +178,7 @@ class Consensus:
             clock=self._clock,
             resume=self._resume,
             synced=self._drain,
+            timed=self._measures.timed_sync,
             failed=self._fail,
         )
         self._traffic = traffic = SnapshotTraffic(
@@ -297,18 +303,23 @@ class Consensus:
             return waiting
         if not self.is_leader:
             return fail(NoLeader())
-        stamp = self._appended_at
+        stamp, first = self._appended_at, False
         if stamp is None:
-            stamp = self._appended_at = self._wall()
+            stamp, first = self._wall(), True
+            self._appended_at = stamp
         try:
             index = self.core.propose(data, self._seconds(), appended_at=stamp)
         except NoLeader as error:
             return fail(error)
+        self._measures.proposals += 1
+        if first:
+            self._measures.dispatched(index)
         self._driver.fed()  # type: ignore[union-attr]
         return self._proposed(index, 0, data, record)
 
     def barrier(self) -> Deferred[int]:
         """@return: a Deferred firing when everything proposed before is applied here; fails as L{propose}."""
+        self._measures.barriers += 1
         return self._append(EntryType.BARRIER, lambda now: self.core.barrier(now, appended_at=self._wall()))
 
     def add_voter(self, id: str, address: str) -> Deferred[int]:
@@ -526,10 +537,12 @@ class Consensus:
         self._durability.drained()
 
     def _on_commit(self, output: raft.Commit) -> None:
+        self._measures.committed(output.index)
         self._applying.commit(output.index)
 
     def _on_role(self, output: raft.RoleChanged) -> None:
         led, self.is_leader = self.is_leader, output.role is Role.LEADER
+        self._measures.became(output.role)
         if led == self.is_leader:
             return
         if led:

@@ -55,10 +55,12 @@ class Durability:
         clock: IReactorTime,
         resume: Callable[[], object],
         synced: Callable[[], object],
+        timed: Callable[[Deferred[int]], Deferred[int]],
         failed: Callable[[str, Failure], object],
     ) -> None:
         """
         @param resume: goes on with the outputs that were held.
+        @param timed: is given each sync of the log when it begins, and gives it back.
         @param synced: called when the core was told of its disk's progress: drain it.
         @param failed: what was going on, and why the disk is not to be trusted any more.
         """
@@ -69,6 +71,7 @@ class Durability:
         self._clock = clock
         self._resume = resume
         self._synced = synced
+        self._timed = timed
         self._failed = failed
         self._newest: Entry | None = None
         self._changed = False
@@ -149,7 +152,7 @@ class Durability:
         self._newest = None
         self._sends = []
         self._changed = False
-        done: Deferred[int] = self._log_store.sync()
+        done = self._timed(self._log_store.sync())
         done.addCallbacks(self._sync_done, self._sync_failed, (newest, sends, self._era), {}, (self._era,), {})
         done.addErrback(lambda failure: self._failed("syncing the log", failure))
 

@@ -21,11 +21,13 @@ from zope.interface import implementer
 from txconsul.dns.answers import Answerer, Reply, is_complete, refusal
 from txconsul.dns.cache import AnswerCache
 from txconsul.dns.lookups import IDoor, Lookups
+from txconsul.dns.measuring import QuestionTimes
 from txconsul.dns.message import FORMERR, NOTIMP, SERVFAIL, Malformed, Message, decode, encode, read_id
 from txconsul.dns.recursor import Recursor
 from txconsul.dns.settings import DNSSettings
 from txconsul.dns.trimming import answers_worth_making, encode_for_tcp, encode_for_udp
 from txconsul.interfaces import INetwork
+from txconsul.metrics.metrics import Metrics
 
 __all__ = ["CONNECTIONS_MAX", "IDLE_SECONDS", "DNSServer"]
 
@@ -59,12 +61,17 @@ class DNSServer:
         rng: Random,
         secret_rng: Random,
         now_utc: Callable[[], float],
+        metrics: Metrics | None = None,
+        node: str = "",
     ) -> None:
         """
         @param rng: for the order of records.
         @param secret_rng: for the ids of questions that are asked of others.
         @param now_utc: seconds since 1970.
+        @param metrics: the instruments of what is measured.
+        @param node: the node's name, for those.
         """
+        self.times = QuestionTimes(metrics or Metrics(), node, network.clock.seconds)
         self._door = door
         self._settings = settings
         self._recursor = Recursor(network, settings, secret_rng) if settings.recursors else None
@@ -103,13 +110,14 @@ class DNSServer:
             question.additional = []
             send(encode(refusal(question, NOTIMP if question.opcode else FORMERR)))
             return
+        began = self.times.seconds()
         lookups = self._answerer.lookups()
         done = Deferred.fromCoroutine(self._answer(packet, question, udp, lookups))
         at_once = done.called
         done.addCallbacks(
             self._answered,
             self._failed,
-            callbackArgs=(packet, question, udp, lookups, at_once, send),
+            callbackArgs=(packet, question, udp, lookups, at_once, began, send),
             errbackArgs=(packet, question, send),
         )
 
@@ -139,10 +147,12 @@ class DNSServer:
         udp: bool,
         lookups: Lookups,
         at_once: bool,
+        began: float,
         send: Send,
     ) -> None:
         encoded, reply = result
         send(encoded)
+        self.times.taken(packet, began)
         # What took time may have changed meanwhile, and others' answers are theirs to keep. Options make questions
         # that come only once.
         if not (self._keeping and at_once and lookups.lasting) or reply is None or reply.forward:
@@ -177,12 +187,16 @@ class _Datagrams(DatagramProtocol):
     def __init__(self, server: DNSServer) -> None:
         self._server = server
         self._kept = server.udp_answers.get
+        self._seconds = server.times.seconds
+        self._taken = server.times.taken
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         """Answer a message."""
+        began = self._seconds()
         kept = self._kept(datagram[2:])
         if kept is not None:
             self.transport.write(datagram[:2] + kept, addr)  # type: ignore[union-attr]
+            self._taken(datagram, began)
             return
         self._server.answer(datagram, True, lambda answer: self._send(answer, addr))
 
@@ -233,9 +247,11 @@ class _Streams(Protocol):
             del self._data[:end]
             if self._timer is not None and self._timer.active():
                 self._timer.reset(IDLE_SECONDS)
+            began = server.times.seconds()
             kept = server.tcp_answers.get(packet[2:])
             if kept is not None:
                 self._send(packet[:2] + kept)
+                server.times.taken(packet, began)
             else:
                 server.answer(packet, False, self._send)
 

@@ -17,6 +17,7 @@ from txconsul.endpoints.placing import Rule
 from txconsul.endpoints.registry import server
 from txconsul.endpoints.site import Site
 from txconsul.language.bexpr import filter_for
+from txconsul.metrics.metrics import Exposed
 from txconsul.records.member import Member
 from txconsul.records.queries import DCSpecificRequest, MembersRequest, MonitorRequest
 
@@ -49,6 +50,20 @@ def metrics(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> d
     """What the agent counted and measured."""
     authorizer.require_agent_read()
     return site.facts.metrics()
+
+
+@server("Agent.ExposedMetrics", DCSpecificRequest, Rule.AGENT)
+def exposed_metrics(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> list[Exposed]:
+    """The same for those who add up themselves."""
+    authorizer.require_agent_read()
+    return site.facts.exposed_metrics()
+
+
+@server("Agent.MetricsStream", DCSpecificRequest, Rule.AGENT)
+def metrics_stream(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> Iterator[Any]:
+    """What the agent counted and measured, every ten seconds: an answer's body that ends when the agent stops."""
+    authorizer.require_agent_read()
+    return site.facts.follow_metrics()
 
 
 @server("Agent.Monitor", MonitorRequest, Rule.AGENT)

@@ -71,7 +71,8 @@ class Blocked:
         self._handle: Any = None
         self.done: Deferred[Answer] = Deferred(self._cancelled)
         wait = wait_seconds(options.max_query_time, site.default_query_time, site.max_query_time, site.rng)
-        self._timer: IDelayedCall = site.clock.callLater(wait, self._time_up)
+        self._timer: IDelayedCall | None = site.clock.callLater(wait, self._time_up)
+        site.blocking += 1
         self._park()
 
     def _park(self) -> None:
@@ -121,18 +122,22 @@ class Blocked:
         self._give(index, value, view)
 
     def _give(self, index: int, value: Any, view: View | None) -> None:
-        self._stop_timer()
+        self._end()
         if not self.done.called:
             self.done.callback(self._site.answer(index, value, view))
 
     def _fail(self, reason: Any) -> None:
-        self._stop_timer()
+        self._end()
         if not self.done.called:
             self.done.errback(reason)
 
-    def _stop_timer(self) -> None:
-        if self._timer.active():
-            self._timer.cancel()
+    def _end(self) -> None:
+        """It waits no more, however that came."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            self._site.blocking -= 1
+            if timer.active():
+                timer.cancel()
 
     def _unpark(self) -> None:
         if self._handle is not None:
@@ -141,4 +146,4 @@ class Blocked:
 
     def _cancelled(self, _: object) -> None:
         self._unpark()
-        self._stop_timer()
+        self._end()

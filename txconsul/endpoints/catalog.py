@@ -312,6 +312,7 @@ def node_services(store: Store, request: NodeSpecificRequest, authorizer: Author
     _instances_watched,
     kept=_instances_kept,
     order=order,
+    counted="catalog",
 )
 def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node."""
@@ -360,6 +361,7 @@ def checks_in_state(store: Store, request: ChecksInStateRequest, authorizer: Aut
     _health_watched,
     kept=_health_kept,
     order=order,
+    counted="health",
 )
 def health_service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The instances of a service, each with its node and the checks of both."""

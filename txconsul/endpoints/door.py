@@ -18,6 +18,7 @@ from zope.interface import implementer
 from txconsul.codec.gomsgpack import encode
 from txconsul.endpoints.authorizing import ALLOW_ALL, Authorizer
 from txconsul.endpoints.blocking import Blocked
+from txconsul.endpoints.counting import Counts
 from txconsul.endpoints.placing import Place, place
 from txconsul.endpoints.registry import Decided, Read, ServerMethod, Write
 from txconsul.endpoints.site import Site
@@ -29,6 +30,7 @@ from txconsul.errors import (
     UnknownMethod,
 )
 from txconsul.interfaces import ICaller
+from txconsul.metrics.instruments import Sample
 from txconsul.records.query import Context
 from txconsul.state.watches import Key
 
@@ -41,14 +43,19 @@ class Door:
     The door of one server.
 
     @param methods: every method by its name.
-    @ivar asked: how often each method was asked, for metrics.
+    @ivar counts: what is counted and measured here.
+    @ivar asked: how often each method was asked.
     """
 
     def __init__(self, site: Site, methods: dict[str, Read | Write | ServerMethod]) -> None:
         self.site = site
         self._methods = methods
         self._waiting: list[Deferred[None]] = []
-        self.asked: dict[str, int] = dict.fromkeys(methods, 0)
+        self.counts = Counts(site.metrics, methods)
+        self.asked = self.counts.asked
+        self._queries = self.counts.queries
+        self._timers = self.counts.timers
+        self._seconds = site.clock.seconds
 
     def authorizer(self, token: str) -> Authorizer:
         """What the bearer of a token may do."""
@@ -150,6 +157,8 @@ class Door:
     def _evaluate(self, endpoint: Read, request: Any, authorizer: Authorizer) -> Any:
         site = self.site
         index, value, view = site.views.read(endpoint, request, authorizer)
+        if endpoint.counted:
+            self._queries[endpoint.counted].count(request, value)
         if 0 < request.options.min_query_index >= index and not site.closing:
             absent = endpoint.absent is not None and endpoint.absent(value)
             return Blocked(site, endpoint, request, authorizer, absent).done
@@ -159,6 +168,7 @@ class Door:
 
     def _write(self, endpoint: Write, request: Any, context: Context, until: float | None) -> Any:
         site = self.site
+        began = self._seconds()
         prepared = endpoint.function(site.store, request, self.authorizer(context.token), site.leading)
         if type(prepared) is Decided:
             return prepared.value
@@ -166,8 +176,18 @@ class Door:
         if endpoint.after is not None:
             after = endpoint.after
             done.addCallback(lambda result: after(prepared, result, site.leading))
-        done.addErrback(self._not_written, endpoint, request, context, until)
+        done.addCallbacks(
+            self._written,
+            self._not_written,
+            callbackArgs=(self._timers.get(endpoint.name), began),
+            errbackArgs=(endpoint, request, context, until),
+        )
         return done
+
+    def _written(self, result: Any, timer: Sample | None, began: float) -> Any:
+        if timer is not None:
+            timer.add((self._seconds() - began) * 1000)
+        return result
 
     def _not_written(
         self, failure: Failure, endpoint: Write, request: Any, context: Context, until: float | None

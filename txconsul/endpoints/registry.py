@@ -77,6 +77,7 @@ class Read:
         touched, and this is the index that it has at the moment. 0 where this request's value may change without.
     @ivar order: C{request -> keys}: what else touches a kept value: its order, which is no change that anybody waits
         for.
+    @ivar counted: C{catalog} or C{health} where requests are counted by the service that they ask for.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Read:
     absent: Callable[[Any], bool] | None
     kept: Callable[[Store, Any], int] | None = None
     order: Callable[[Any], Iterable[Key]] | None = None
+    counted: str = ""
 
     rule: ClassVar[Rule] = Rule.READ
 
@@ -137,11 +139,12 @@ def read(
     absent: Callable[[Any], bool] | None = None,
     kept: Callable[[Store, Any], int] | None = None,
     order: Callable[[Any], Iterable[Key]] | None = None,
+    counted: str = "",
 ) -> Callable[[F], F]:
     """Declare a read; see L{Read}."""
 
     def declare(function: F) -> F:
-        _add(Read(name, request, function, watch, absent, kept, order))
+        _add(Read(name, request, function, watch, absent, kept, order, counted))
         return function
 
     return declare

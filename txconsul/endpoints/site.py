@@ -17,6 +17,7 @@ from txconsul.endpoints.overview import Overview
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.registry import Answer
 from txconsul.endpoints.views import View, Views
+from txconsul.metrics.metrics import Exposed, Metrics
 from txconsul.records.agent import CheckDefinition
 from txconsul.records.coordinate import Position
 from txconsul.records.health import HealthCheck
@@ -77,6 +78,12 @@ class Facts(Protocol):
 
     def metrics(self) -> dict[str, Any]:
         """What was counted and measured."""
+
+    def exposed_metrics(self) -> list[Exposed]:
+        """The same for those who add up themselves."""
+
+    def follow_metrics(self) -> Iterator[Any]:
+        """What was counted and measured, each time that ten seconds are over; as L{follow_log}."""
 
     def follow_log(self, level: str, json: bool) -> Iterator[Any]:
         """
@@ -166,6 +173,8 @@ class Site:
     @ivar hold_timeout: seconds that a request waits for a leader to be known (Consul's C{rpc_hold_timeout}).
     @ivar own_name: this server's node.
     @ivar position: where this server is in the network; None where coordinates are switched off.
+    @ivar metrics: the instruments of what is counted and measured.
+    @ivar blocking: how many reads wait.
     @ivar local: what the agent around this server runs; None where there is no agent.
     @ivar reload: reads the agent's configuration again, and takes up what changed.
     """
@@ -187,6 +196,7 @@ class Site:
         snapshots: SnapshotDesk,
         own_name: str = "",
         position: Position | None = ORIGIN,
+        metrics: Metrics | None = None,
     ) -> None:
         self.me = me
         self.closing = False
@@ -205,6 +215,8 @@ class Site:
         self.snapshots = snapshots
         self.own_name = own_name
         self.position = position
+        self.metrics = metrics or Metrics()
+        self.blocking = 0
         self.local: Local | None = None
         self.reload: Callable[[], object] = lambda: None
 

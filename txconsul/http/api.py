@@ -7,9 +7,10 @@ as clients see them. What a path does is in its row of the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import ip_address
+from time import perf_counter
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -19,12 +20,15 @@ from twisted.python.failure import Failure
 
 from txconsul.errors import Forbidden, MethodNotAllowed, TxconsulError
 from txconsul.http.answers import JSON, NO_META, accepts_gzip, compress, failure, misdirection, options
+from txconsul.http.counting import COUNTED, count_requests
 from txconsul.http.parameters import BadCacheControl, Misdirected, Redirected, parse_target
 from txconsul.http.request import Request
 from txconsul.http.response import Response
 from txconsul.http.routes import Call, Route
 from txconsul.http.settings import HTTPSettings
 from txconsul.interfaces import ICaller
+from txconsul.metrics.instruments import OTHER, Counter, Sample
+from txconsul.metrics.metrics import Metrics
 from txconsul.records.query import Context
 
 __all__ = ["API"]
@@ -33,6 +37,8 @@ __all__ = ["API"]
 TARGETS_KEPT = 4096
 TARGET_BYTES_KEPT = 512
 
+#: Methods that are told apart in what is measured; the others are whatever clients make up.
+_NAMED = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 _READING = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _ANONYMOUS = Context()
 
@@ -55,22 +61,39 @@ class API:
     _log = Logger("txconsul.http")
 
     def __init__(
-        self, door: ICaller, settings: HTTPSettings, routes: Iterable[Route], cache: ICaller | None = None
+        self,
+        door: ICaller,
+        settings: HTTPSettings,
+        routes: Iterable[Route],
+        cache: ICaller | None = None,
+        metrics: Metrics | None = None,
+        seconds: Callable[[], float] = perf_counter,
     ) -> None:
-        """@param cache: who is asked instead of the door where C{?cached} allows it."""
+        """
+        @param cache: who is asked instead of the door where C{?cached} allows it.
+        @param metrics: the instruments of what is measured.
+        @param seconds: monotonic.
+        """
         self.door = door
         self.cache = door if cache is None else cache
         self.settings = settings
+        self._metrics = metrics or Metrics()
+        self._seconds = seconds
         self._exact: dict[bytes, Route] = {}
         self._prefixes: dict[bytes, Route] = {}
         for route in routes:
             (self._prefixes if route.path.endswith(b"/") and route.path != b"/" else self._exact)[route.path] = route
+        self._errors: dict[tuple[bytes, str], Counter] = {
+            (path, method): count_requests(self._metrics, settings.node_name, name, self._timer(method, path))
+            for path, (method, name) in COUNTED.items()
+        }
         self.yes = Response(200, settings.common_head + JSON, b"true")
         self._kept = lru_cache(TARGETS_KEPT)(self._resolve)
 
     def __call__(self, request: Request) -> Response | Deferred[Response]:
         """Answer a request; the answer, or a Deferred of it, is always a L{Response}."""
         call = None
+        began = self._seconds()
         try:
             target = request.target
             resolve = self._kept if len(target) <= TARGET_BYTES_KEPT else self._resolve
@@ -82,14 +105,22 @@ class API:
             call.action.tenancy.check_headers(request)
             response = call.action.serve(self, call, request)
         except TxconsulError as error:
+            if call is not None:
+                call.timer.add((self._seconds() - began) * 1000)
             return self._refuse(error, call, request)
         except Exception:
             return self._broken(Failure(), request)
         if type(response) is Deferred:
-            response.addErrback(self._failed, call, request)
+            response.addCallbacks(
+                self._answered,
+                self._failed,
+                callbackArgs=(call.timer, began),
+                errbackArgs=(call, request, began),
+            )
             if request.header(b"accept-encoding"):
                 response.addCallback(self._compress, request)
             return response
+        call.timer.add((self._seconds() - began) * 1000)
         return self._compress(response, request)
 
     # ---- what rows use ----
@@ -135,7 +166,21 @@ class API:
         if action.prepare is not None:
             prepared = action.prepare(self, target, rest)
         action.tenancy.check_query(target)
-        return Call(action, target, rest, prepared, target.has("pretty"), target.get("token"))
+        timer = self._timer(method, route.path)
+        return Call(
+            action,
+            target,
+            rest,
+            prepared,
+            target.has("pretty"),
+            target.get("token"),
+            timer,
+            self._errors.get((route.path, method)),
+        )
+
+    def _timer(self, method: str, path: bytes) -> Sample:
+        label = path[1:].decode().replace("/", "_")
+        return self._metrics.sample("api.http", method=method if method in _NAMED else OTHER, path=label)
 
     def _route(self, path: bytes) -> tuple[Route | None, bytes]:
         """The row of a path, and what is behind the row's own part."""
@@ -171,11 +216,18 @@ class API:
         if isinstance(error, Misdirected):
             head = self.settings.index_head if error.with_headers else b""
             return misdirection(error, head, request.method)
+        if call is not None and call.errors is not None:
+            call.errors.add()
         asked = call is not None and call.action.meta_on_error and not isinstance(error, BadCacheControl)
         head = NO_META if asked else b""
         return failure(self.settings, error, head)
 
-    def _failed(self, reason: Failure, call: Call, request: Request) -> Response | Failure:
+    def _answered(self, response: Response, timer: Sample, began: float) -> Response:
+        timer.add((self._seconds() - began) * 1000)
+        return response
+
+    def _failed(self, reason: Failure, call: Call, request: Request, began: float) -> Response | Failure:
+        call.timer.add((self._seconds() - began) * 1000)
         if isinstance(reason.value, CancelledError):
             return reason  # the client has gone, and its connection knows
         if isinstance(reason.value, TxconsulError):

@@ -10,10 +10,15 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from txconsul.metrics.instruments import QUANTILES
+from txconsul.metrics.metrics import Exposed
+
 __all__ = ["CONTENT_TYPE", "is_wanted", "render"]
 
 CONTENT_TYPE = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
+#: The lines before a counter.
+_TOTAL = re.compile(rb"^(# (?:HELP|TYPE) \S+)_total ", re.MULTILINE)
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_:]")
 
 
@@ -35,23 +40,44 @@ def is_wanted(form: str, accept: str) -> bool:
     return False
 
 
-def render(document: dict[str, Any]) -> bytes:
-    """What C{Agent.Metrics} tells, in the text format."""
-    lines: list[str] = []
-    for section, kind, value in (("Gauges", "gauge", "Value"), ("Counters", "counter", "Count")):
-        rows: dict[str, list[dict[str, Any]]] = {}
-        for one in document.get(section) or ():
-            rows.setdefault(_NOT_IN_NAMES.sub("_", one["Name"]), []).append(one)
-        for name, measured in sorted(rows.items()):
-            lines += [f"# HELP {name} {name}", f"# TYPE {name} {kind}"]
-            lines += [f"{name}{_labels(one['Labels'].items())} {one[value]}" for one in measured]
-    return "".join(line + "\n" for line in lines).encode()
+def render(exposed: Iterable[Exposed]) -> bytes:
+    """
+    What C{Agent.ExposedMetrics} tells, in the text format.
+
+    The library names counters C{x_total}; dashboards for Consul know them as C{x}, so that the lines that announce
+    them are set right afterwards.
+    """
+    # Only who scrapes needs it, and it takes a while to load.
+    from prometheus_client.exposition import generate_latest
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.utils import floatToGoString
+
+    families: dict[str, Metric] = {}
+    for one in exposed:
+        name = _NOT_IN_NAMES.sub("_", one.name)
+        labels = {_NOT_IN_NAMES.sub("_", label): value for label, value in one.labels}
+        family = families.get(name)
+        if family is None:
+            family = families[name] = Metric(name, one.help or name, one.kind)
+        if family.type != one.kind:
+            continue  # a gauge and a counter whose names differ in signs only
+        if one.kind != "summary":
+            family.add_sample(name, labels, one.value)
+            continue
+        for share, value in zip(QUANTILES, one.quantiles, strict=True):
+            family.add_sample(name, labels | {"quantile": floatToGoString(share)}, value)
+        family.add_sample(f"{name}_sum", labels, one.value)
+        family.add_sample(f"{name}_count", labels, one.count)
+    text: bytes = generate_latest(_Collected(families))  # type: ignore[arg-type]  # all it does is collect
+    return _TOTAL.sub(rb"\1 ", text)
 
 
-def _labels(labels: Iterable[tuple[str, str]]) -> str:
-    shown = [f'{_NOT_IN_NAMES.sub("_", name)}="{_escape(value)}"' for name, value in sorted(labels)]
-    return "{" + ",".join(shown) + "}" if shown else ""
+class _Collected:
+    """What the library writes: the families, by their names."""
 
+    def __init__(self, families: dict[str, Any]) -> None:
+        self._families = families
 
-def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    def collect(self) -> Iterable[Any]:
+        """All of them."""
+        return [family for _, family in sorted(self._families.items())]

@@ -18,6 +18,7 @@ from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest
 from txconsul.http.answers import json_value, meta_head
 from txconsul.http.parameters import Target, cache_control, with_cache_control
+from txconsul.metrics.instruments import Counter, Sample
 from txconsul.records.query import NOWHERE, QuerySource
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = [
     "datacenter",
     "done",
     "reads",
+    "render_value",
     "source",
     "text",
 ]
@@ -101,7 +103,7 @@ class Route(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A request's target, resolved: what does it, with what."""
+    """A request's target, resolved: what does it, with what; what measures it, and counts its errors."""
 
     action: Action
     target: Target
@@ -109,6 +111,8 @@ class Call(NamedTuple):
     prepared: Any
     pretty: bool
     token: str
+    timer: Sample
+    errors: Counter | None
 
 
 def datacenter(api: API, target: Target) -> str:

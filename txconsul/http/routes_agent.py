@@ -13,10 +13,11 @@ from twisted.internet.defer import Deferred
 
 from txconsul.errors import BadRequest, InvalidRequest
 from txconsul.http import prometheus
-from txconsul.http.answers import JSON, json_value
+from txconsul.http.answers import JSON
 from txconsul.http.parameters import Target
 from txconsul.http.response import Response
-from txconsul.http.routes import IGNORED, PARTITION, Action, Call, Prepare, Route, Tenancy, done, reads
+from txconsul.http.routes import IGNORED, PARTITION, Action, Call, Prepare, Route, Tenancy, done, reads, render_value
+from txconsul.metrics.metrics import Exposed
 from txconsul.records.queries import DCSpecificRequest, MembersRequest, MonitorRequest
 from txconsul.records.query import QueryOptions
 
@@ -59,22 +60,18 @@ def _tells(method: str, prepare: Prepare = _nothing, tenancy: Tenancy = IGNORED)
 
 
 def _metrics(api: API, call: Call, request: Request) -> Response | Deferred[Response]:
-    render = _render_metrics
+    context = api.context(call, request)
     if prometheus.is_wanted(call.target.get("format"), (request.header(b"accept") or b"").decode("latin-1")):
-        render = _render_prometheus
-    answer = api.door.call("Agent.Metrics", DCSpecificRequest(), api.context(call, request))
-    return done(api, answer, call, render)
+        answer = api.door.call("Agent.ExposedMetrics", DCSpecificRequest(), context)
+        return done(api, answer, call, _render_prometheus)
+    return done(api, api.door.call("Agent.Metrics", DCSpecificRequest(), context), call, render_value)
 
 
-def _render_metrics(api: API, call: Call, document: dict[str, Any]) -> Response:
-    return json_value(api.settings, document, call.pretty)
-
-
-def _render_prometheus(api: API, call: Call, document: dict[str, Any]) -> Response:
+def _render_prometheus(api: API, call: Call, exposed: list[Exposed]) -> Response:
     if not api.settings.prometheus:  # Consul says so in a header alone
         why = b"X-Consul-Reason: Prometheus is not enabled since its retention time is not positive\r\n"
         return Response(200, api.settings.common_head + why + JSON, b"")
-    return Response(200, api.settings.common_head + prometheus.CONTENT_TYPE, prometheus.render(document))
+    return Response(200, api.settings.common_head + prometheus.CONTENT_TYPE, prometheus.render(exposed))
 
 
 def _index(api: API, call: Call, request: Request) -> Response:
@@ -96,5 +93,8 @@ ROUTES = [
     Route(b"/v1/agent/version", _tells("Agent.Version")),
     Route(b"/v1/agent/host", _tells("Agent.Host")),
     Route(b"/v1/agent/monitor", {"GET": reads("Agent.Monitor", _monitor, _streamed, IGNORED, heeds_cache=False)}),
+    Route(
+        b"/v1/agent/metrics/stream", {"GET": reads("Agent.MetricsStream", _nothing, _streamed, IGNORED, False, False)}
+    ),
     Route(b"/v1/agent/metrics", {"GET": Action(_metrics, tenancy=IGNORED)}),
 ]

@@ -84,7 +84,6 @@ _ACL = """
 """
 
 _UNSERVED = """
-    GET                /v1/agent/metrics/stream
     PUT                /v1/agent/join/
     PUT                /v1/agent/leave
     PUT                /v1/agent/force-leave/

@@ -57,6 +57,11 @@ class SessionTTL(Service):
         self._attempts: dict[str, int] = {}
         self._alarm = Alarm(clock, self._ring)
 
+    @property
+    def active(self) -> int:
+        """How many sessions are timed."""
+        return len(self._deadlines)
+
     def startService(self) -> None:
         """Leadership was gained: every session's time begins anew."""
         super().startService()

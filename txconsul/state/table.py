@@ -46,6 +46,10 @@ class Index(Generic[K, R]):
         """Every name that a row has."""
         return self._rows.keys()
 
+    def __len__(self) -> int:
+        """How many names there are."""
+        return len(self._rows)
+
     def __contains__(self, name: Hashable) -> bool:
         return name in self._rows
 

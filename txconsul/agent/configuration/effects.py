@@ -33,7 +33,9 @@ EFFECTIVE = frozenset(
     log_file log_json log_level log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id
     node_meta node_name performance.raft_multiplier performance.rpc_hold_timeout pid_file ports.dns ports.http
     ports.https primary_datacenter recursors raft_snapshot_interval raft_snapshot_threshold raft_trailing_logs server
-    session_ttl_min tagged_addresses telemetry.prometheus_retention_time tls.defaults.ca_file tls.defaults.ca_path
+    session_ttl_min tagged_addresses telemetry.disable_hostname
+    telemetry.filter_default telemetry.metrics_prefix telemetry.prefix_filter telemetry.prometheus_retention_time
+    tls.defaults.ca_file tls.defaults.ca_path
     tls.defaults.cert_file tls.defaults.key_file tls.defaults.tls_cipher_suites tls.defaults.tls_min_version
     tls.defaults.verify_incoming tls.https.ca_file tls.https.ca_path tls.https.cert_file tls.https.key_file
     tls.https.tls_cipher_suites tls.https.tls_min_version tls.https.verify_incoming translate_wan_addrs unix_sockets.

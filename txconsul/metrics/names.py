@@ -1,0 +1,135 @@
+"""
+Every metric by its name, and what it tells: for Prometheus, and for the documentation, which is printed from here.
+
+C{python -m txconsul.metrics.names} prints the table of docs/metrics.md. Whoever makes an instrument adds it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["METRICS", "Described", "help_of", "table"]
+
+
+class Described(NamedTuple):
+    """
+    @ivar kind: C{counter}, C{gauge} or C{sample}; samples are in milliseconds unless the help says otherwise.
+    @ivar labels: their names, separated by spaces.
+    """
+
+    kind: str
+    labels: str
+    help: str
+
+
+_TABLE = """
+    api.http | sample | method path | HTTP requests, errors and waiting included, by method and row of the API's table
+    autopilot.failure_tolerance | gauge | | Voting servers that may be lost
+    autopilot.healthy | gauge | | 1 while the group has a leader
+    catalog.connect.query | counter | service | Catalog queries for the mesh's instances of a service
+    catalog.connect.query-tags | counter | service tag | Those of them that named tags
+    catalog.connect.not-found | counter | service | Those of them that found none
+    catalog.deregister | sample | | Deregistrations, until they are committed
+    catalog.register | sample | | Registrations, until they are committed
+    catalog.service.query | counter | service | Catalog queries for a service
+    catalog.service.query-tags | counter | service tag | Those of them that named tags
+    catalog.service.not-found | counter | service | Those of them that found none
+    client.api.catalog_connect_service_nodes | counter | node | HTTP requests for the mesh's instances of a service
+    client.api.catalog_datacenters | counter | node | HTTP requests for the list of datacenters
+    client.api.catalog_deregister | counter | node | HTTP requests to deregister
+    client.api.catalog_gateway_services | counter | node | HTTP requests for the services of a gateway
+    client.api.catalog_node_service_list | counter | node | HTTP requests for the services of a node as a list
+    client.api.catalog_node_services | counter | node | HTTP requests for the services of a node
+    client.api.catalog_nodes | counter | node | HTTP requests for nodes
+    client.api.catalog_register | counter | node | HTTP requests to register
+    client.api.catalog_service_nodes | counter | node | HTTP requests for the instances of a service
+    client.api.catalog_services | counter | node | HTTP requests for the names of services
+    client.api.success.* | counter | node | Those of C{client.api.*} that were answered without an error
+    client.rpc | counter | | Requests to servers' methods, of clients and of the agent itself
+    client.rpc.error.* | counter | node | Those of C{client.api.*} that failed
+    config_entry.apply | sample | | Writes of configuration entries, until they are committed
+    dns.domain_query | sample | node | Questions for names
+    dns.ptr_query | sample | node | Questions for addresses
+    dns.query | sample | node type | All questions by their type
+    fsm.autopilot | sample | | Autopilot's configuration, applied to the state
+    fsm.coordinate.batch-update | sample | | Coordinates, applied to the state
+    fsm.deregister | sample | | Deregistrations, applied to the state
+    fsm.kvs | sample | op | Key operations, applied to the state
+    fsm.other | sample | | Other commands, applied to the state
+    fsm.persist | sample | | Snapshots, from their first byte to their last
+    fsm.prepared-query | sample | op | Prepared queries, applied to the state
+    fsm.register | sample | | Registrations, applied to the state
+    fsm.session | sample | op | Session operations, applied to the state
+    fsm.system_metadata | sample | op | What servers note of themselves, applied to the state
+    fsm.tombstone | sample | op | Reaped tombstones, applied to the state
+    fsm.txn | sample | | Transactions, applied to the state
+    health.connect.query | counter | service | Health queries for the mesh's instances of a service
+    health.connect.query-tags | counter | service tag | Those of them that named tags
+    health.connect.not-found | counter | service | Those of them that found none
+    health.ingress.query | counter | service | Health queries for the ingress gateways of a service
+    health.ingress.query-tags | counter | service tag | Those of them that named tags
+    health.ingress.not-found | counter | service | Those of them that found none
+    health.service.query | counter | service | Health queries for a service
+    health.service.query-tags | counter | service tag | Those of them that named tags
+    health.service.not-found | counter | service | Those of them that found none
+    intention.apply | sample | | Writes of intentions, until they are committed
+    kvs.apply | sample | | Writes of keys, until they are committed
+    members.clients | gauge | datacenter | Client agents
+    members.servers | gauge | datacenter | Servers
+    prepared-query.apply | sample | | Writes of prepared queries, until they are committed
+    raft.applied_index | gauge | | Newest entry of the log that the state shows
+    raft.apply | counter | | Commands proposed here
+    raft.barrier | counter | | Barriers proposed here
+    raft.commitTime | sample | | From the first command of a turn to its commitment
+    raft.commit_index | gauge | | Newest committed entry of the log
+    raft.fsm.lastRestoreDuration | gauge | | Milliseconds that the last restore of a snapshot took
+    raft.last_index | gauge | | Newest entry of the log
+    raft.leader.dispatchLog | sample | | Writing and syncing the log
+    raft.state.candidate | counter | | How often this server became a candidate
+    raft.state.follower | counter | | How often it became a follower
+    raft.state.leader | counter | | How often it became the leader
+    rpc.queries_blocking | gauge | | Reads that wait for a change
+    rpc.query | counter | | Reads
+    runtime.alloc_bytes | gauge | | Memory of the process that is resident, in bytes
+    runtime.gc_pause_ns | sample | | Pauses of the cycle collector, in nanoseconds
+    runtime.heap_objects | gauge | | Blocks that Python's allocator has given out
+    runtime.num_goroutines | gauge | | Threads
+    runtime.sys_bytes | gauge | | Memory that the process has mapped, in bytes
+    runtime.total_gc_pause_ns | gauge | | All pauses of the cycle collector, in nanoseconds
+    runtime.total_gc_runs | gauge | | Runs of the cycle collector
+    server.isLeader | gauge | | 1 while this server leads
+    session.apply | sample | | Sessions made and ended, until that is committed
+    session_ttl.active | gauge | | Sessions with a time to live, on the leader
+    state.kv_entries | gauge | datacenter | Keys
+    state.nodes | gauge | datacenter | Nodes
+    state.service_instances | gauge | datacenter | Instances of services
+    state.services | gauge | datacenter | Services
+    txn.apply | sample | | Transactions, until they are committed
+    version | gauge | version pre_release | 1
+"""
+
+#: By their names without the prefix; one that ends in C{*} stands for several.
+METRICS: dict[str, Described] = {
+    name: Described(kind, labels, help)
+    for name, kind, labels, help in ([part.strip() for part in line.split("|")] for line in _TABLE.strip().splitlines())
+}
+
+
+def help_of(name: str) -> str | None:
+    """What a metric tells; None for one that is not here."""
+    found = METRICS.get(name) or METRICS.get(name.rpartition(".")[0] + ".*")
+    return None if found is None else found.help.replace("C{", "").replace("}", "")
+
+
+def table() -> str:
+    """The table as docs/metrics.md ends with it."""
+    lines = ["| metric | kind | labels | what it tells |", "|---|---|---|---|"]
+    for name, it in METRICS.items():
+        labels = ", ".join(f"`{label}`" for label in it.labels.split())
+        text = it.help.replace("C{", "`").replace("}", "`")
+        lines.append(f"| `{name}` | {it.kind} | {labels} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")
