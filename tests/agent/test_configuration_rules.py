@@ -505,6 +505,11 @@ class RuleTests(ConfigurationTestCase):
             (
                 'kind = "connect-proxy" port = 1 proxy { destination_service_name = "d"'
                 f" upstreams {{ {upstream} }} upstreams {{ {upstream} }} }}",
+                "upstreams cannot contain duplicates of",
+            ),
+            (
+                'kind = "connect-proxy" port = 1 proxy { destination_service_name = "d"'
+                f' upstreams {{ {upstream} }} upstreams {{ destination_name = "e" local_bind_port = 1 }} }}',
                 '"127.0.0.1:1" is specified twice',
             ),
             (

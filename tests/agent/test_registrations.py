@@ -79,6 +79,7 @@ class ServiceTests(RegistrationTestCase):
     def test_refused(self) -> None:
         """Definitions that contradict themselves, in Consul's words; nothing of them stays."""
         proxy = ConnectProxyConfig(destination_service_name="api")
+        wild = ConnectProxyConfig(upstreams=(Upstream(destination_name="*", local_bind_port=1),))
         for definition, text in (
             (ServiceDefinition(), "Missing service name"),
             (ServiceDefinition(name="a", address="0.0.0.0"), "Invalid service address"),
@@ -93,6 +94,15 @@ class ServiceTests(RegistrationTestCase):
             (
                 ServiceDefinition(name="a", kind="connect-proxy", proxy=proxy),
                 "Validation failed: 1 error occurred:\n\t* Port or SocketPath must be set for a connect-proxy\n\n",
+            ),
+            (
+                ServiceDefinition(name="a", connect=ServiceConnect(sidecar_service=ServiceDefinition(id="own"))),
+                "Validation failed: 1 error occurred:\n\t* A SidecarService cannot specify an ID as this is managed by"
+                " the agent\n\n",
+            ),
+            (
+                ServiceDefinition(name="a", connect=ServiceConnect(sidecar_service=ServiceDefinition(proxy=wild))),
+                "Failed Validation: 1 error occurred:\n\t* upstream destination name cannot be a wildcard\n\n",
             ),
             (
                 ServiceDefinition(name="a", check=CheckType(name="no kind")),

@@ -17,7 +17,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from txconsul.agent.checks.kinds import kind_of
-from txconsul.agent.configuration.definitions import check_problem, metadata_problem, service_problem, weight_problem
+from txconsul.agent.configuration.definitions import check_problem, metadata_problem, weight_problem
 from txconsul.agent.definitions import as_configured, from_configuration
 from txconsul.agent.local import LocalState
 from txconsul.agent.persistence import CheckState, DefinitionFiles, PersistedCheck, PersistedService
@@ -25,6 +25,7 @@ from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.sidecar import SUFFIX, as_service, checks_of, free_port, listening_checks, sidecar_of
 from txconsul.codec.duration import SECOND, format_duration
 from txconsul.codec.goquote import quote
+from txconsul.endpoints.service_rules import service_problem
 from txconsul.errors import BadRequest, InvalidRequest, NotFound, TxconsulError
 from txconsul.records.agent import CheckDefinition
 from txconsul.records.health import CRITICAL, PASSING, WARNING, HealthCheck
@@ -204,6 +205,9 @@ class Registrations(Service):
             problem = _meta_problem(sidecar.kind, sidecar.meta)
             if problem:
                 raise BadRequest(f"Invalid SidecarService: {problem}")
+            problem = service_problem(sidecar_of(as_service(definition), sidecar), complete=False)
+            if problem:
+                raise BadRequest(f"Failed Validation: {problem}")
         self._register(definition, token, replace_checks, configured=False)
 
     def _vet_service(self, definition: ServiceDefinition) -> None:
@@ -215,8 +219,10 @@ class Registrations(Service):
         problem = _meta_problem(definition.kind, definition.meta)
         if problem:
             raise BadRequest(f"Invalid Service Meta: {problem}")
-        plain = msgspec.structs.replace(definition, check=CheckType(), checks=None)
-        problem = service_problem(as_configured(plain))
+        registered = as_service(definition)
+        if definition.connect is not None:
+            registered = msgspec.structs.replace(registered, connect=definition.connect)
+        problem = service_problem(registered)
         if problem:
             raise BadRequest(f"Validation failed: {problem}")
 

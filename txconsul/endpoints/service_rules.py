@@ -12,7 +12,7 @@ from txconsul.codec.goquote import quote
 from txconsul.errors import InvalidRequest, several
 from txconsul.records.service import ExposePath, NodeService, Upstream
 
-__all__ = ["GATEWAYS", "check_service"]
+__all__ = ["GATEWAYS", "check_service", "service_problem"]
 
 #: The kinds of gateways; the last two find their ports in their configuration, and need none of their own.
 GATEWAYS = ("mesh-gateway", "terminating-gateway", "ingress-gateway", "api-gateway")
@@ -32,24 +32,37 @@ def check_service(service: NodeService) -> None:
     """
     @raise InvalidRequest: the registration breaks a rule; the text names all that it breaks.
     """
+    problem = service_problem(service)
+    if problem:
+        raise InvalidRequest(problem)
+
+
+def service_problem(service: NodeService, complete: bool = True) -> str:
+    """
+    All rules that a registration breaks, as one text; empty where it breaks none.
+
+    @param complete: nobody fills in what is missing, as an agent does with the port of a sidecar.
+    """
     if not service.kind and service.connect == _PLAIN.connect and service.locality is None:
-        return  # most of all services
-    problems = list(_problems(service))
-    if problems:
-        raise InvalidRequest(several(problems))
+        return ""  # most of all services
+    problems = [*_problems_if_complete(service)] if complete else []
+    problems += _problems(service)
+    return several(problems) if problems else ""
 
 
 _PLAIN = NodeService()
 
 
-def _problems(service: NodeService) -> Iterator[str]:
+def _problems_if_complete(service: NodeService) -> Iterator[str]:
     locality = service.locality
     if locality is not None and locality.zone and not locality.region:
         yield "zone cannot be set without region"
-    reachable = service.port or service.socket_path
+    if service.kind == "connect-proxy" and not (service.port or service.socket_path):
+        yield "Port or SocketPath must be set for a connect-proxy"
+
+
+def _problems(service: NodeService) -> Iterator[str]:
     if service.kind == "connect-proxy":
-        if not reachable:
-            yield "Port or SocketPath must be set for a connect-proxy"
         yield from _problems_of_proxy(service)
     if service.kind in GATEWAYS:
         yield from _problems_of_gateway(service)
@@ -59,7 +72,7 @@ def _problems(service: NodeService) -> Iterator[str]:
             yield "A SidecarService cannot specify an ID as this is managed by the agent"
         if sidecar.connect is not None and sidecar.connect.sidecar_service is not None:
             yield "A SidecarService cannot have a nested SidecarService"
-    if service.connect.native and not reachable:
+    if service.connect.native and not (service.port or service.socket_path):
         yield "Port or SocketPath must be set for a Connect native service."
 
 

@@ -12,12 +12,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from txconsul.agent.configuration.errors import several
-from txconsul.agent.configuration.values import Values
-from txconsul.codec.duration import BadDuration, parse_duration
-from txconsul.language.goflags import quoted
+from msgspec.structs import replace
 
-__all__ = ["check_problem", "metadata_problem", "note_problems", "service_problem", "weight_problem"]
+from txconsul.agent.configuration.values import Values
+from txconsul.agent.definitions import from_configuration
+from txconsul.agent.sidecar import as_service
+from txconsul.codec.duration import BadDuration, parse_duration
+from txconsul.endpoints.service_rules import service_problem
+from txconsul.language.goflags import quoted
+from txconsul.records.service import NodeService, ServiceConnect, ServiceDefinition
+
+__all__ = ["check_problem", "definition_problem", "metadata_problem", "note_problems", "weight_problem"]
 
 _PAIRS_MAX = 64
 _KEY_CHARACTERS_MAX = 128
@@ -25,7 +30,6 @@ _VALUE_CHARACTERS_MAX = 512
 _RESERVED_PREFIX = "consul-"
 #: A mesh gateway may say with this that it serves federation.
 _MESH_GATEWAY_KEYS = frozenset(("consul-wan-federation",))
-_GATEWAYS = ("mesh-gateway", "terminating-gateway", "ingress-gateway", "api-gateway")
 _CHECK_DURATIONS = ("interval", "timeout", "ttl", "deregister_critical_service_after")
 _WEIGHT_MAX = 65535
 
@@ -157,89 +161,23 @@ def _nanoseconds(check: _Definition, name: str) -> int:
         return 0
 
 
-def service_problem(service: _Definition) -> str:
+def definition_problem(service: _Definition) -> str:
     """Why a definition is no service, or an empty string."""
-    problems = []
-    kind, port, proxy = service.get("kind", ""), service.get("port", 0), service.get("proxy", {})
-    connect, socket = service.get("connect", {}), service.get("socket_path", "")
-    if kind == "connect-proxy":
-        if not port and not socket:
-            problems.append("Port or SocketPath must be set for a connect-proxy")
-        problems.extend(_proxy_problems(proxy, connect))
-    elif kind in _GATEWAYS:
-        if not port and kind not in ("ingress-gateway", "api-gateway"):
-            problems.append(f"Port must be non-zero for a {kind}")
-        if connect.get("sidecar_service") is not None:
-            problems.append(f"A {kind} cannot have a sidecar service defined")
-        for key, shown in (
-            ("destination_service_name", "DestinationServiceName"),
-            ("destination_service_id", "DestinationServiceID"),
-            ("local_service_address", "LocalServiceAddress"),
-            ("local_service_port", "LocalServicePort"),
-            ("local_service_socket_path", "LocalServiceSocketPath"),
-            ("upstreams", "Upstreams"),
-        ):
-            if proxy.get(key):
-                problems.append(f"The Proxy.{shown} configuration is invalid for a {kind}")
-    if connect.get("native") and not port and not socket:
-        problems.append("Port or SocketPath must be set for a Connect native service.")
+    problem = service_problem(_registered(service))
+    if problem:
+        return problem
     for check in _checks_of(service):
         problem = check_problem(check)
         if problem:
             return f"check {quoted(check.get('name', ''))}: {problem}"
-    return several(problems) if problems else ""
-
-
-def _proxy_problems(proxy: _Definition, connect: _Definition) -> Iterator[str]:
-    name = proxy.get("destination_service_name", "").strip()
-    if not name:
-        yield "Proxy.DestinationServiceName must be non-empty for Connect proxy services"
-    if name == "*":
-        yield "Proxy.DestinationServiceName must not be a wildcard for Connect proxy services"
-    if connect.get("native"):
-        yield "A Proxy cannot also be Connect Native, only typical services"
-    bound = set()
-    for upstream in proxy.get("upstreams", ()):
-        problem = _upstream_problem(upstream)
-        if problem:
-            yield problem
-            continue
-        host = upstream.get("local_bind_address") or "127.0.0.1"
-        address = upstream.get("local_bind_socket_path") or f"{host}:{upstream.get('local_bind_port', 0)}"
-        if address in bound:
-            yield (
-                "upstreams cannot contain duplicates by local bind address and port or unix path;"
-                f" {quoted(address)} is specified twice"
-            )
-        bound.add(address)
-    listeners = set()
-    for path in proxy.get("expose", {}).get("paths", ()):
-        port = path.get("listener_port", 0)
-        if not path.get("path"):
-            yield "expose.paths: empty path exposed"
-        if port in listeners:
-            yield "expose.paths: duplicate listener ports exposed"
-        listeners.add(port)
-        if not 0 < port <= _WEIGHT_MAX:
-            yield f"expose.paths: invalid listener port: {port}"
-        protocol = path.get("protocol", "").lower()
-        if protocol not in ("", "http", "http2"):
-            yield f"protocol '{protocol}' not supported for path: {path.get('path', '')}, must be in: [http http2]"
-
-
-def _upstream_problem(upstream: _Definition) -> str:
-    kind = upstream.get("destination_type", "service")
-    port, socket = upstream.get("local_bind_port", 0), upstream.get("local_bind_socket_path", "")
-    if kind not in ("", "service", "prepared_query"):
-        return f"unknown upstream destination type: {quoted(kind)}"
-    if not upstream.get("destination_name"):
-        return "upstream destination name cannot be empty"
-    if upstream["destination_name"] == "*":
-        return "upstream destination name cannot be a wildcard"
-    if upstream.get("destination_peer") and upstream.get("datacenter"):
-        return "upstream cannot specify both destination peer and datacenter"
-    if not port and not socket:
-        return "upstream local bind port or local socket path must be defined and nonzero"
-    if port and socket:
-        return "only one of upstream local bind port or local socket path can be defined and nonzero"
     return ""
+
+
+def _registered(service: _Definition) -> NodeService:
+    """The registration that a definition leads to, without the checks, which are judged by themselves."""
+    plain = {name: value for name, value in service.items() if name not in ("check", "checks", "connect")}
+    connect = service.get("connect", {})
+    # what is in a sidecar's own definition was judged when it was noted
+    sidecar = None if connect.get("sidecar_service") is None else ServiceDefinition()
+    registered = as_service(from_configuration(ServiceDefinition, plain))
+    return replace(registered, connect=ServiceConnect(native=connect.get("native", False), sidecar_service=sidecar))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from txconsul.agent.configuration.addresses import Address, is_any
-from txconsul.agent.configuration.definitions import check_problem, metadata_problem, service_problem
+from txconsul.agent.configuration.definitions import check_problem, definition_problem, metadata_problem
 from txconsul.agent.configuration.mesh import ca_problem, entry_problem
 from txconsul.agent.configuration.model import Configuration
 from txconsul.agent.configuration.surroundings import Surroundings
@@ -312,7 +312,7 @@ def _addresses_differ(configuration: Configuration, values: Values) -> None:
 
 def _definitions(configuration: Configuration, values: Values) -> None:
     kinds: tuple[tuple[str, str, tuple[object, ...], Callable[..., str]], ...] = (
-        ("service", "services", configuration.services, service_problem),
+        ("service", "services", configuration.services, definition_problem),
         ("check", "checks", configuration.checks, check_problem),
     )
     for word, key, definitions, problem_of in kinds:
