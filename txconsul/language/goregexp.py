@@ -14,9 +14,9 @@ Source: Cox, Regular Expression Matching Can Be Simple And Fast (2007); Regular 
 from __future__ import annotations
 
 from txconsul.errors import InvalidRequest
-from txconsul.language.goregexp_syntax import Alternate, Anchor, BadRegexp, Chars, Concat, Node, Repeat, parse
+from txconsul.language.goregexp_syntax import Alternate, Anchor, BadRegexp, Chars, Concat, Group, Node, Repeat, parse
 
-__all__ = ["PROGRAM_MAX", "STEPS_KEPT", "WORK_MAX", "Allowance", "BadRegexp", "Pattern", "TooCostly"]
+__all__ = ["PROGRAM_MAX", "STEPS_KEPT", "WORK_MAX", "Allowance", "BadRegexp", "Pattern", "TooCostly", "holds"]
 
 #: Instructions of a pattern: C{a{1000}} has a thousand. RE2 would take three million, for which Python is too slow.
 PROGRAM_MAX = 4000
@@ -145,6 +145,8 @@ class Pattern:
             return after
         if isinstance(node, Alternate):
             return self._emit(None, *[self._compile(part, after) for part in node.parts])
+        if isinstance(node, Group):
+            return self._compile(node.part, after)
         return self._repeat(node, after)
 
     def _repeat(self, node: Repeat, after: int) -> int:
@@ -203,7 +205,7 @@ class Pattern:
             if test is None:
                 if not following[place]:
                     return None
-            elif not _holds(test.kind, state.before, letter):
+            elif not holds(test.kind, state.before, letter):
                 continue
             for one in following[place]:
                 if one not in seen:
@@ -222,7 +224,7 @@ def _is_word(letter: str) -> bool:
     return letter == "_" or (letter.isascii() and letter.isalnum())
 
 
-def _holds(kind: str, before: str, letter: str) -> bool:
+def holds(kind: str, before: str, letter: str) -> bool:
     """Is the place between two characters (empty where the text begins or ends) one of this kind?"""
     if kind == "^":
         return not before

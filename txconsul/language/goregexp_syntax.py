@@ -2,8 +2,8 @@
 Go's regular expressions, read into a tree.
 
 The syntax is RE2's: no back references and no look-around, so that a text can be matched in time proportional to its
-length. The tree knows nothing of what is greedy or captured: L{txconsul.language.goregexp} only says whether there is a
-match.
+length. L{txconsul.language.goregexp} says whether there is a match, L{txconsul.language.goregexp_groups} what its
+groups hold.
 
 Departures: of Unicode's classes only general categories (C{\\p{L}}, C{\\pN}, C{\\p{Any}}) are known, not scripts.
 Patterns may nest C{DEPTH_MAX} groups instead of a thousand.
@@ -28,6 +28,7 @@ __all__ = [
     "BadRegexp",
     "Chars",
     "Concat",
+    "Group",
     "Node",
     "Repeat",
     "parse",
@@ -101,15 +102,27 @@ class Alternate(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """C{most} is -1 where there is no bound; C{counted} says whether it was written as numbers."""
+    """
+    C{most} is -1 where there is no bound; C{counted} says whether it was written as numbers.
+
+    @ivar lazy: rather fewer times than more.
+    """
 
     part: Node
     least: int
     most: int
     counted: bool
+    lazy: bool = False
 
 
-Node = Chars | Anchor | Concat | Alternate | Repeat
+class Group(NamedTuple):
+    """What its part matches is kept under a number, from 1 on."""
+
+    part: Node
+    number: int
+
+
+Node = Chars | Anchor | Concat | Alternate | Repeat | Group
 
 #: Letters that are another's upper or lower case though neither C{str.upper} nor C{str.lower} of it says so.
 _MORE_CASES = {"k": "\u212a", "s": "\u017f", "\u00e5": "\u212b", "\u03c9": "\u2126", "\u03bc": "\u00b5"}
@@ -150,6 +163,7 @@ class _Flags(NamedTuple):
     fold: bool = False
     lines: bool = False
     dot_all: bool = False
+    swap_greed: bool = False
 
 
 def parse(pattern: str) -> Node:
@@ -173,6 +187,8 @@ def _product(node: Node) -> int:
     if isinstance(node, Repeat):
         times = (node.least if node.most < 0 else node.most) if node.counted else 1
         return times * _product(node.part)
+    if isinstance(node, Group):
+        return _product(node.part)
     if isinstance(node, (Concat, Alternate)):
         return max((_product(one) for one in node.parts), default=1)
     return 1
@@ -183,6 +199,7 @@ class _Parser:
         self.text = pattern
         self.at = 0
         self.depth = 0
+        self.groups = 0
         self.flags = _Flags()
 
     def parse(self) -> Node:
@@ -213,14 +230,16 @@ class _Parser:
                 repeated = -1
                 self._atom(parts)
                 continue
+            lazy = self.flags.swap_greed
             if self.text.startswith("?", self.at):
                 self.at += 1
+                lazy = not lazy
             if repeated >= 0:
                 raise self._bad("invalid nested repetition operator", repeated, self.at)
             if not parts:
                 raise self._bad("missing argument to repetition operator", at, self.at)
             least, most, counted = bounds
-            node = Repeat(parts.pop(), least, most, counted)
+            node = Repeat(parts.pop(), least, most, counted, lazy)
             if counted and max(least, most) > 1 and _product(node) > REPEAT_MAX:
                 raise self._bad("invalid repeat count", at, self.at)
             parts.append(node)
@@ -275,24 +294,31 @@ class _Parser:
         return Chars((Members(((letter, letter),)),), fold=self.flags.fold)
 
     def _group(self, parts: list[Node]) -> None:
-        start, outer = self.at, self.flags
+        start, outer, number = self.at, self.flags, 0
         if self.text.startswith("(?", start):
             named = next((sign for sign in ("(?P<", "(?<") if self.text.startswith(sign, start)), "")
             if named and len(self.text) > start + len(named):
                 self._name(start)
+                number = self._next_number()
             elif not self._read_flags(start):
                 return  # flags for the rest of the group that we are in
         else:
             self.at += 1
+            number = self._next_number()
         self.depth += 1
         if self.depth > DEPTH_MAX:
             raise self._bad("expression nests too deeply", 0)
-        parts.append(self._alternatives())
+        inner = self._alternatives()
+        parts.append(Group(inner, number) if number else inner)
         self.depth -= 1
         if self.at >= len(self.text):
             raise self._bad("missing closing )", 0)
         self.at += 1
         self.flags = outer
+
+    def _next_number(self) -> int:
+        self.groups += 1
+        return self.groups
 
     def _name(self, start: int) -> None:
         end = self.text.find(">", start) + 1
@@ -309,7 +335,7 @@ class _Parser:
 
         @return: whether a group follows, which they are for.
         """
-        on = {"i": self.flags.fold, "m": self.flags.lines, "s": self.flags.dot_all}
+        on = {"i": self.flags.fold, "m": self.flags.lines, "s": self.flags.dot_all, "U": self.flags.swap_greed}
         sign, fresh = True, False
         for at in range(start + 2, len(self.text)):
             letter = self.text[at]
@@ -320,7 +346,7 @@ class _Parser:
                 sign, fresh = False, False
             elif letter in ":)" and (sign or fresh):
                 self.at = at + 1
-                self.flags = _Flags(on["i"], on["m"], on["s"])
+                self.flags = _Flags(on["i"], on["m"], on["s"], on["U"])
                 return letter == ":"
             else:
                 raise self._bad("invalid or unsupported Perl syntax", start, at + 1)
