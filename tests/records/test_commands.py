@@ -21,6 +21,7 @@ from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.command import IGNORABLE, Command
 from txconsul.records.coordinate import Coordinate
 from txconsul.records.kv import DirEntry, KVSRequest, TombstoneRequest
+from txconsul.records.prepared_query import PreparedQuery, PreparedQueryRequest
 from txconsul.records.session import Session, SessionRequest
 from txconsul.records.txn import TxnRequest, TxnResponse
 
@@ -30,6 +31,7 @@ COMMAND_RECORDS: dict[int, type[Record]] = {
     Command.KVS: KVSRequest,
     Command.SESSION: SessionRequest,
     Command.TOMBSTONE: TombstoneRequest,
+    Command.PREPARED_QUERY: PreparedQueryRequest,
     Command.TXN: TxnRequest,
     Command.AUTOPILOT: AutopilotSetConfigRequest,
     Command.SYSTEM_METADATA: SystemMetadataRequest,
@@ -39,6 +41,7 @@ SNAPSHOT_RECORDS: dict[int, type[Record]] = {
     Command.KVS: DirEntry,
     Command.SESSION: Session,
     Command.TOMBSTONE: DirEntry,
+    Command.PREPARED_QUERY: PreparedQuery,
     Command.AUTOPILOT: AutopilotConfig,
 }
 #: Bodies that are protobuf, not msgpack.

@@ -19,6 +19,7 @@ from txconsul.records.autopilot import AutopilotConfig, AutopilotSetConfigReques
 from txconsul.records.command import Command
 from txconsul.records.coordinate import Coordinate, Position
 from txconsul.records.kv import DirEntry
+from txconsul.records.prepared_query import PreparedQuery, PreparedQueryRequest, ServiceQuery
 from txconsul.records.service import NodeService, ServiceConnect
 from txconsul.state.machine import StateMachine
 from txconsul.state.snapshot import ORDER, PIECE_BYTES
@@ -42,6 +43,8 @@ def full() -> Driven:
     it.check("n1", "alive")
     it.check("n1", "web-up", service_id="web1")
     it.session(ID, node_checks=("alive",), lock_delay=15)
+    query = PreparedQuery(id=ID, name="web", session=ID, service=ServiceQuery(service="web", tags=("v1",)))
+    it.apply(Command.PREPARED_QUERY, PreparedQueryRequest(op="create", query=query))
     it.kv("lock", b"k", b"v", session=ID)
     it.kv("set", b"a/\xff", None, flags=2**63)
     it.kv("set", b"gone")
@@ -75,7 +78,7 @@ class RoundTripTests(SynchronousTestCase):
         )
 
     def test_restoredStateGoesOn(self) -> None:
-        """A restored session still ends with its check, and takes its lock along."""
+        """A restored session still ends with its check, and takes its lock and its query along."""
         it = full()
         frozen = b"".join(it.machine.freeze())
         for _ in it.machine.restore(io.BytesIO(frozen)):
@@ -84,6 +87,7 @@ class RoundTripTests(SynchronousTestCase):
         entry = it.store.kv.get(b"k")[1]
         assert entry is not None
         self.assertEqual(entry.session, "")
+        self.assertIsNone(it.store.prepared_queries.resolve("web", ""))
         self.assertEqual(it.store.take_lock_delays(), [(b"k", 15)])
 
     def test_frozenIsFrozen(self) -> None:
@@ -100,10 +104,10 @@ class RoundTripTests(SynchronousTestCase):
         """Records come in Consul's order, kinds that are only kept among them."""
         it = full()
         for type_ in ORDER:
-            if type_ not in (0, 2, 3, 5, 6, 9, 16, 31, 32, 33):
+            if type_ not in (0, 2, 3, 5, 6, 7, 9, 16, 31, 32, 33):
                 it.store.tables.kept[int(type_)] = [{b"ID": b"%d" % type_}]
         values = stream(io.BytesIO(b"".join(it.machine.freeze())).read)
-        self.assertEqual(next(values), {b"LastIndex": 15})
+        self.assertEqual(next(values), {b"LastIndex": 16})
         seen = list(dict.fromkeys(type_ for type_, _ in zip(values, values, strict=True)))
         self.assertEqual(seen, list(map(int, ORDER)))
 

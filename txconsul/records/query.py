@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
+
 from txconsul.records.base import OMIT_JSON, Duration, Record
 
 __all__ = ["DEFAULT", "NOWHERE", "Context", "QueryMeta", "QueryOptions", "QuerySource"]
@@ -50,7 +52,7 @@ class QuerySource(Record, frozen=True):
 
     datacenter: str = ""
     disable_node: Annotated[bool, OMIT_JSON] = False
-    ip: str = ""
+    ip: str = msgspec.field(name="Ip", default="")
     node: str = ""
     node_partition: Annotated[str, OMIT_JSON] = ""
     segment: str = ""

@@ -58,6 +58,12 @@ class Catalog:
         keys = tables.nodes_by_id.keys(id.lower())
         return tables.nodes.rows[keys[0]] if keys else None
 
+    def node_with_address(self, address: str) -> str:
+        """The name of the node with this address, of several the first; empty where there is none."""
+        tables = self._tables
+        keys = tables.nodes_by_address.keys(address)
+        return tables.nodes.rows[keys[0]].node if keys else ""
+
     def node_services(self, name_or_id: str) -> tuple[int, tuple[Node, dict[str, NodeService]] | None]:
         """
         A node and what runs on it.

@@ -22,6 +22,7 @@ from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.command import IGNORABLE, Command
 from txconsul.records.coordinate import Coordinate, CoordinateBatch
 from txconsul.records.kv import KVSRequest, TombstoneRequest
+from txconsul.records.prepared_query import PreparedQuery, PreparedQueryRequest
 from txconsul.records.session import SessionRequest
 from txconsul.records.txn import TxnRequest
 from txconsul.records.virtual_ip import AssignServiceManualVIPsResponse, ServiceVirtualIP
@@ -103,6 +104,17 @@ def _session(store: Store, index: int, request: SessionRequest) -> object:
     return None
 
 
+def _prepared_query(store: Store, index: int, request: PreparedQueryRequest) -> object:
+    query = request.query or PreparedQuery()
+    if request.op == "delete":
+        store.prepared_queries.delete(index, query.id)
+    elif request.op in ("create", "update"):
+        store.prepared_queries.set(index, query)
+    else:
+        raise InvalidRequest(f"Invalid PreparedQuery operation '{request.op}'")
+    return None
+
+
 def _txn(store: Store, index: int, request: TxnRequest) -> object:
     return transact(store, index, request.ops or ())
 
@@ -177,6 +189,7 @@ COMMANDS: dict[int, Row] = {
     Command.ACL_LEGACY: Row(LegacyACL, _legacy_acl),
     Command.TOMBSTONE: Row(TombstoneRequest, _tombstone),
     Command.COORDINATE_BATCH_UPDATE: Row(CoordinateBatch, _coordinates, _read_coordinates, _write_coordinates),
+    Command.PREPARED_QUERY: Row(PreparedQueryRequest, _prepared_query),
     Command.TXN: Row(TxnRequest, _txn),
     Command.AUTOPILOT: Row(AutopilotSetConfigRequest, _autopilot),
     Command.SYSTEM_METADATA: Row(SystemMetadataRequest, _metadata),

@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from txconsul.codec.gomsgpack import BadMessage, from_wire, stream
-from txconsul.errors import Corrupt
+from txconsul.errors import Corrupt, InvalidRequest
 from txconsul.records.autopilot import AutopilotConfig, SystemMetadataEntry
 from txconsul.records.catalog import Node, RegisterRequest
 from txconsul.records.command import Command
 from txconsul.records.coordinate import Coordinate
 from txconsul.records.kv import DirEntry
+from txconsul.records.prepared_query import PreparedQuery
 from txconsul.records.session import Session
 from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
+from txconsul.state.prepared_queries import query_key
 from txconsul.state.registrations import kind_indexes, node_index, service_index
 from txconsul.state.snapshot import KEPT
 from txconsul.state.store import Store
@@ -89,6 +91,7 @@ def _readers(store: Store, last: int) -> dict[int, Callable[[Any], object]]:
     entry, kv, held = from_wire(DirEntry), tables.kv.rows, tables.kv_by_session
     indexes, stones = tables.indexes, tables.tombstones.rows
     registration, coordinate, session = from_wire(RegisterRequest), from_wire(Coordinate), from_wire(Session)
+    prepared_query = from_wire(PreparedQuery)
     autopilot, fact = from_wire(AutopilotConfig), from_wire(SystemMetadataEntry)
     virtual_ip, free_virtual_ip = from_wire(ServiceVirtualIP), from_wire(FreeVirtualIP)
 
@@ -112,6 +115,15 @@ def _readers(store: Store, last: int) -> dict[int, Callable[[Any], object]]:
     def read_session(value: Any) -> None:
         record = session(value)
         tables.sessions.put(record.id.lower(), record)
+
+    def read_prepared_query(value: Any) -> None:
+        record = prepared_query(value)
+        try:
+            key = query_key(record.id)
+        except InvalidRequest:
+            raise Corrupt(f"the id of the prepared query {record.id!r:.80} is no UUID") from None
+        tables.prepared_queries.put(key, record)
+        tables.raise_index(record.modify_index, "prepared-queries")
 
     def read_fact(value: Any) -> None:
         record = fact(value)
@@ -139,6 +151,7 @@ def _readers(store: Store, last: int) -> dict[int, Callable[[Any], object]]:
         int(Command.SESSION): read_session,
         int(Command.KVS): read_entry,
         int(Command.TOMBSTONE): read_tombstone,
+        int(Command.PREPARED_QUERY): read_prepared_query,
         int(Command.AUTOPILOT): lambda value: tables.autopilot.put("", autopilot(value)),
         int(Command.SYSTEM_METADATA): read_fact,
         int(Command.INDEX): read_index,

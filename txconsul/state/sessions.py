@@ -3,7 +3,7 @@ Sessions: created on a node, ended by request or because what they depend on fai
 
 A session ends when it is destroyed, when its node or one of its checks is deregistered, and when one of its checks goes
 critical. Then its keys are released or deleted, as it said at its creation, and each of them is offered to whoever
-keeps lock delays.
+keeps lock delays; the prepared queries that are bound to it are forgotten.
 
 Source: Consul's documentation of sessions.
 """
@@ -18,6 +18,7 @@ from txconsul.errors import InvalidRequest
 from txconsul.records.health import CRITICAL, PASSING
 from txconsul.records.session import LOCK_DELAY_MAX, Session
 from txconsul.state.kv import KV
+from txconsul.state.prepared_queries import PreparedQueries
 from txconsul.state.tables import Tables, session_check_ids
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ class Sessions:
 
     registrations: Registrations
 
-    def __init__(self, tables: Tables, kv: KV) -> None:
+    def __init__(self, tables: Tables, kv: KV, prepared_queries: PreparedQueries) -> None:
         self._tables = tables
         self._kv = kv
+        self._prepared_queries = prepared_queries
 
     # ---- reading ----
 
@@ -122,6 +124,7 @@ class Sessions:
                 self._kv.release(index, key)
             if delay > 0:
                 self._tables.lock_delays.append((key, delay))
+        self._prepared_queries.end_with(index, id)
         self._tell_checks(index, session, CRITICAL, f"Session '{session.id}' is invalid")
 
     def forget(self, index: int, session: Session) -> None:

@@ -25,6 +25,7 @@ from txconsul.records.catalog import Node, RegisterRequest
 from txconsul.records.command import Command
 from txconsul.records.coordinate import Coordinate
 from txconsul.records.kv import DirEntry
+from txconsul.records.prepared_query import PreparedQuery
 from txconsul.records.session import Session
 from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
 from txconsul.state.ordered import OrderedKeys
@@ -60,6 +61,7 @@ _UNDERSTOOD = frozenset(
         Command.SESSION,
         Command.KVS,
         Command.TOMBSTONE,
+        Command.PREPARED_QUERY,
         Command.AUTOPILOT,
         Command.SYSTEM_METADATA,
         Command.INDEX,
@@ -123,6 +125,7 @@ def _kinds(
         Command.SESSION: lambda: _plain(rows["sessions"], Session),
         Command.KVS: lambda: _entries(rows["kvs"], keys),
         Command.TOMBSTONE: lambda: _tombstones(rows["tombstones"]),
+        Command.PREPARED_QUERY: lambda: _plain(rows["prepared-queries"], PreparedQuery),
         Command.AUTOPILOT: lambda: _plain(rows["autopilot-config"], AutopilotConfig),
         Command.SYSTEM_METADATA: lambda: _plain(rows["system-metadata"], SystemMetadataEntry),
         Command.INDEX: lambda: _indexes(rows["index"]),

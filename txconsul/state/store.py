@@ -14,6 +14,7 @@ from txconsul.state.catalog import Catalog
 from txconsul.state.coordinates import Coordinates
 from txconsul.state.kv import KV
 from txconsul.state.listings import Listings
+from txconsul.state.prepared_queries import PreparedQueries
 from txconsul.state.registrations import Registrations
 from txconsul.state.sessions import Sessions
 from txconsul.state.tables import Tables
@@ -30,6 +31,7 @@ class Store:
 
     @ivar tables: the rows.
     @ivar kv: keys and values.
+    @ivar prepared_queries: prepared queries.
     @ivar sessions: sessions.
     @ivar catalog: nodes, services and checks, as they are read.
     @ivar registrations: the same, as they are written.
@@ -48,7 +50,8 @@ class Store:
     def _take(self, tables: Tables) -> None:
         self.tables = tables
         self.kv = KV(tables)
-        self.sessions = Sessions(tables, self.kv)
+        self.prepared_queries = PreparedQueries(tables)
+        self.sessions = Sessions(tables, self.kv, self.prepared_queries)
         self.virtual_ips = VirtualIPs(tables)
         self.registrations = Registrations(tables, self.sessions, self.virtual_ips)
         self.catalog = Catalog(tables)

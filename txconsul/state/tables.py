@@ -15,6 +15,7 @@ from txconsul.records.catalog import Node
 from txconsul.records.coordinate import Coordinate
 from txconsul.records.health import HealthCheck
 from txconsul.records.kv import DirEntry
+from txconsul.records.prepared_query import PreparedQuery
 from txconsul.records.service import NodeService
 from txconsul.records.session import Session
 from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
@@ -60,7 +61,10 @@ class Tables:
         )
 
         self.nodes_by_id: Index[str, Node] = Index(lambda key, node: (node.id.lower(),) if node.id else ())
-        self.nodes: Table[str, Node] = Table("nodes", journal, indexes=(self.nodes_by_id,), touches=self._node_touched)
+        self.nodes_by_address: Index[str, Node] = Index(lambda key, node: (node.address,))
+        self.nodes: Table[str, Node] = Table(
+            "nodes", journal, indexes=(self.nodes_by_id, self.nodes_by_address), touches=self._node_touched
+        )
         self.services_by_node: Index[Pair, NodeService] = Index(lambda key, service: (key[0],))
         self.services_by_name: Index[Pair, NodeService] = Index(lambda key, service: (service.service.lower(),))
         #: Proxies by the service they stand before, and services that speak the mesh's protocol themselves.
@@ -107,6 +111,30 @@ class Tables:
         )
         #: By whether it is the counter.
         self.free_virtual_ips: Table[bool, FreeVirtualIP] = Table("free-virtual-ips", journal)
+
+        self.prepared_queries_by_name: Index[str, PreparedQuery] = Index(_query_names)
+        self.prepared_queries_by_session: Index[str, PreparedQuery] = Index(
+            lambda key, query: (query.session.lower(),) if query.session else ()
+        )
+        self.query_templates_by_name: Index[str, PreparedQuery] = Index(
+            lambda key, query: (query.name.lower(),) if query.template.type else ()
+        )
+        #: By the lengths of their names, after which a name may go on.
+        self.query_templates_by_length: Index[str, PreparedQuery] = Index(
+            lambda key, query: (len(query.name.lower()),) if query.template.type else ()
+        )
+        #: By their ids' digits, see L{txconsul.state.prepared_queries.query_key}.
+        self.prepared_queries: Table[str, PreparedQuery] = Table(
+            "prepared-queries",
+            journal,
+            indexes=(
+                self.prepared_queries_by_name,
+                self.prepared_queries_by_session,
+                self.query_templates_by_name,
+                self.query_templates_by_length,
+            ),
+            touches=lambda key, before, after: (("table", "prepared-queries"), ("query", key)),
+        )
 
         #: The one row has the empty key.
         self.autopilot: Table[str, AutopilotConfig] = Table(
@@ -235,6 +263,10 @@ def kinds_and_names(service: NodeService) -> tuple[Pair, ...]:
     own = (service.kind or "typical", service.service.lower())
     reachable = mesh_name(service)
     return (own,) if reachable is None else (own, ("connect-enabled", reachable.lower()))
+
+
+def _query_names(key: str, query: PreparedQuery) -> tuple[str, ...]:
+    return (query.name.lower(),) if query.name else ()
 
 
 def _mesh_names(key: Pair, service: NodeService) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ __all__ = [
     "mesh",
     "node",
     "node_sessions",
+    "prepared_query",
     "service",
     "session",
     "table",
@@ -83,6 +84,11 @@ def coordinate(node: str) -> Key:
 def node_sessions(node: str) -> Key:
     """The sessions of a node."""
     return ("node-sessions", node.lower())
+
+
+def prepared_query(key: str) -> Key:
+    """One prepared query, by the key under which it is kept."""
+    return ("query", key)
 
 
 def session(id: str) -> Key:
