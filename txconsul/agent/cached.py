@@ -28,6 +28,7 @@ CACHED = {
     "Catalog.NodeServices": Kind("node-services"),
     "Catalog.ServiceNodes": Kind("catalog-services"),
     "Health.ServiceNodes": Kind("health-services", kept_seconds=VIEW_SECONDS),
+    "PreparedQuery.Execute": Kind("prepared-query", refreshes=False, blocks=False),
 }
 
 

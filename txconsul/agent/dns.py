@@ -57,6 +57,7 @@ def dns_settings(configuration: Configuration) -> DNSSettings:
     it = configuration.dns
     return DNSSettings(
         datacenter=configuration.datacenter,
+        node_name=configuration.node_name,
         domain=configuration.domain,
         alternative=configuration.alt_domain,
         node_ttl=int(it.node_ttl),

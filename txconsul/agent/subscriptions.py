@@ -131,14 +131,14 @@ class Subscriptions:
         self._driver.drain()
         return waiting
 
-    def watch(self, asked: Iterable[tuple[str, Any]], callback: Callable[[], object]) -> Callable[[], None]:
+    def watch(self, asked: Iterable[tuple[str, Any]], callback: Callable[[], object]) -> Callable[[], None] | None:
         """
         Call back, once, when an answer given here to any of some reads may have changed. Of those whose answers are
         kept, when another is kept, or none any more.
 
         @param asked: methods and requests, as they were called, anonymously.
         @param callback: called in the turn of the change. It must not raise.
-        @return: call this to be called back no more.
+        @return: call this to be called back no more. None where nobody could tell whether an answer has changed.
         """
         keys: list[Any] = []
         elsewhere: list[tuple[str, Any]] = []
@@ -153,7 +153,11 @@ class Subscriptions:
                 self._clock.callLater(0, watcher)  # what was read is gone already
                 break
         if elsewhere:
-            watcher.stop_elsewhere = self._door.watch(elsewhere, watcher)
+            stop = self._door.watch(elsewhere, watcher)
+            if stop is None:
+                watcher.stop()
+                return None
+            watcher.stop_elsewhere = stop
         return watcher.stop
 
     def close(self) -> None:

@@ -7,13 +7,14 @@ Source: Consul's page on DNS; RFC 1034 4.3.2 and RFC 2308 2 for names and types 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from struct import pack
 
 import msgspec
 from twisted.logger import Logger
 
+from txconsul.codec.duration import SECOND, BadDuration, parse_duration
 from txconsul.dns.lookups import IDoor, Lookups, read_options
 from txconsul.dns.message import (
     AAAA,
@@ -55,7 +56,7 @@ from txconsul.dns.records import (
     srv_record,
 )
 from txconsul.dns.settings import DNSSettings, ServiceTTLs
-from txconsul.errors import NoPathToDatacenter, TxconsulError
+from txconsul.errors import NoPathToDatacenter, NotFound, TxconsulError
 from txconsul.records.catalog import CheckServiceNode, Node
 
 __all__ = ["Answerer", "Reply", "begin_reply", "is_complete", "refusal"]
@@ -178,9 +179,9 @@ class Answerer:
         self._domain = make_name(settings.domain.lower())
         self._ttl_of = ServiceTTLs(settings.service_ttl)
 
-    def lookups(self) -> Lookups:
-        """What one answer will be made from."""
-        return Lookups(self._door, self._settings, self._options)
+    def lookups(self, asker: str) -> Lookups:
+        """What one answer will be made from. @param asker: the address of whoever asks."""
+        return Lookups(self._door, self._settings, self._options, asker)
 
     async def answer(self, question: Message, lookups: Lookups, most: int) -> Reply:
         """
@@ -191,7 +192,9 @@ class Answerer:
         @raise Malformed: its EDNS is none.
         """
         asked = question.questions[0]
-        question.edns()  # refused before anything is looked up
+        edns = question.edns()  # refused before anything is looked up
+        if edns is not None and edns.options:
+            lookups.asker = edns.subnet() or lookups.asker
         if is_arpa(asked.name):
             return await self._reverse(question, lookups)
         split = self._zone.split(asked.name)
@@ -227,7 +230,7 @@ class Answerer:
             return NXDOMAIN, False
         try:
             if what.kind in ("service", "connect", "ingress", "query"):
-                await self._service(making, what)
+                await (self._query if what.kind == "query" else self._service)(making, what)
                 return NOERROR, not making.answer
             if what.kind == "node":
                 await self._node(making, what)
@@ -235,7 +238,7 @@ class Answerer:
                 await self._virtual(making, what)
             else:
                 self._address(making, what)
-        except (_NoSuchName, NoPathToDatacenter):
+        except (_NoSuchName, NoPathToDatacenter, NotFound):
             return NXDOMAIN, False
         except TxconsulError as error:
             _log.warn("no answer to {name}: {error}", name=show_name(making.question.name), error=error)
@@ -339,20 +342,36 @@ class Answerer:
             making.lookups.drawn = True
 
     async def _service(self, making: _Making, what: Asked) -> None:
-        if what.kind == "query" or (what.kind == "service" and what.peer):
-            raise _NoSuchName  # queries and peers: nothing of theirs is known
+        if what.kind == "service" and what.peer:
+            raise _NoSuchName  # nothing is known of peers
         datacenter = what.datacenter or self._settings.datacenter
         instances = await making.lookups.instances(what.name, what.tag, datacenter, what.kind)
         if not instances:
             raise _NoSuchName
         self._shuffle(making, instances)
-        ttl = self._ttl_of(what.name)
+        await self._instances(making, instances, datacenter, self._ttl_of(what.name))
+
+    async def _query(self, making: _Making, what: Asked) -> None:
+        """What a prepared query finds, in its order."""
+        found = await making.lookups.query(what.name, what.datacenter or self._settings.datacenter)
+        if not found.nodes:
+            raise _NoSuchName
+        if len(found.nodes) > 1:
+            making.lookups.drawn = True
+        ttl = _seconds(found.dns.ttl) if found.dns.ttl else self._ttl_of(found.service)
+        await self._instances(making, found.nodes, found.datacenter, ttl)
+
+    async def _instances(
+        self, making: _Making, instances: Sequence[CheckServiceNode], datacenter: str, ttl: int
+    ) -> None:
         if making.kind == SRV:
             await self._places(making, instances, datacenter, ttl)
         else:
             await self._addresses(making, instances, datacenter, ttl)
 
-    async def _addresses(self, making: _Making, instances: list[CheckServiceNode], datacenter: str, ttl: int) -> None:
+    async def _addresses(
+        self, making: _Making, instances: Sequence[CheckServiceNode], datacenter: str, ttl: int
+    ) -> None:
         """An address of each instance; an alias only where no instance has one."""
         most = min(self._settings.a_record_limit or making.most, making.most)
         seen: set[Record] = set()
@@ -371,7 +390,7 @@ class Answerer:
         if not making.answer:
             making.answer.extend(alias)
 
-    async def _places(self, making: _Making, instances: list[CheckServiceNode], datacenter: str, ttl: int) -> None:
+    async def _places(self, making: _Making, instances: Sequence[CheckServiceNode], datacenter: str, ttl: int) -> None:
         """Host and port of each instance."""
         seen: set[tuple[str, str, int]] = set()
         for one in instances:
@@ -515,6 +534,14 @@ class Answerer:
         except (TxconsulError, BadName) as error:
             _log.warn("no answer to {name}: {error}", name=show_name(name), error=error)
         return None
+
+
+def _seconds(text: str) -> int:
+    """Whole seconds of a duration; none where it is none, which nobody can store."""
+    try:
+        return parse_duration(text) // SECOND
+    except BadDuration:
+        return 0
 
 
 def _folded(name: Name) -> Name:

@@ -64,21 +64,28 @@ class AnswerCache:
         return answers[turn % len(answers)]
 
     def put(
-        self, question: bytes, answer: bytes, several: bool, watch: Callable[[Callable[[], object]], Callable[[], None]]
+        self,
+        question: bytes,
+        answer: bytes,
+        several: bool,
+        watch: Callable[[Callable[[], object]], Callable[[], None] | None],
     ) -> None:
         """
         Keep an answer.
 
         @param several: another one to the same question might be different.
         @param watch: is given what to call, once, when the answer does not stand any more; it returns what to call when
-            nobody wants to know any more.
+            nobody wants to know any more, or None where nobody could tell, so that the answer must not be kept.
         """
         kept = self._kept.get(question)
         if kept is None:
             if len(self._kept) >= self._questions_max:
                 self._forget_oldest()
+            forget = watch(lambda: self._drop(question))
+            if forget is None:
+                return
             kept = self._kept[question] = _Kept(several)
-            kept.forget = watch(lambda: self._drop(question))
+            kept.forget = forget
         if len(kept.answers) < VARIANTS:
             kept.answers.append(answer)
             kept.turns = REFRESH_TURNS if len(kept.answers) == VARIANTS else 0

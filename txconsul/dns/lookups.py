@@ -15,8 +15,12 @@ from txconsul.codec.duration import SECOND
 from txconsul.dns.settings import DNSSettings
 from txconsul.records.catalog import CheckServiceNode, Node
 from txconsul.records.health import CRITICAL
+from txconsul.records.prepared_query import (
+    PreparedQueryExecuteRequest,
+    PreparedQueryExecuteResponse,
+)
 from txconsul.records.queries import DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest
-from txconsul.records.query import DEFAULT, Context, QueryOptions
+from txconsul.records.query import DEFAULT, NOWHERE, Context, QueryOptions, QuerySource
 
 __all__ = ["IDoor", "Lookups", "Names", "read_options"]
 
@@ -30,25 +34,27 @@ class IDoor(Protocol):
     def call(self, method: str, request: Any, context: Context) -> Any:
         """See L{ICaller}."""
 
-    def watch(self, asked: Iterable[tuple[str, Any]], callback: Callable[[], object]) -> Callable[[], None]:
-        """Call back, once, when an answer to any of these may have changed."""
+    def watch(self, asked: Iterable[tuple[str, Any]], callback: Callable[[], object]) -> Callable[[], None] | None:
+        """Call back, once, when an answer to any of these may have changed; None where nobody could tell."""
 
 
 class Lookups:
     """
     The reads for one answer.
 
+    @param asker: the address of whoever asks.
     @ivar asked: the reads so far, for L{IDoor.watch}.
     @ivar lasting: whether the answer stands as long as nothing of C{asked} is touched. It does not where a read failed,
         where somebody else was asked, or where the catalog was searched for what has no watch.
     @ivar drawn: whether records were drawn by lot, so that another answer may differ.
     """
 
-    def __init__(self, door: IDoor, settings: DNSSettings, options: QueryOptions) -> None:
+    def __init__(self, door: IDoor, settings: DNSSettings, options: QueryOptions, asker: str) -> None:
         """@param options: those of the settings; see L{read_options}."""
         self._door = door
         self._settings = settings
         self._options = options
+        self.asker = asker
         self.asked: list[tuple[str, Any]] = []
         self.lasting = True
         self.drawn = False
@@ -95,6 +101,25 @@ class Lookups:
         if only_passing:
             return [*found]
         return [one for one in found if not any(check.status == CRITICAL for check in one.checks or ())]
+
+    async def query(self, name: str, datacenter: str) -> PreparedQueryExecuteResponse:
+        """
+        What a prepared query finds.
+
+        @raise NotFound: there is no such query.
+        """
+        it = self._settings
+        request = PreparedQueryExecuteRequest(
+            agent=QuerySource(datacenter=it.datacenter, node=it.node_name),
+            datacenter=datacenter,
+            query_id_or_name=name,
+            # an answer that is kept for all who ask is near none of them
+            source=NOWHERE if self._options.use_cache else QuerySource(ip=self.asker),
+        )
+        response: PreparedQueryExecuteResponse = await self._read("PreparedQuery.Execute", request)
+        if response.failovers:
+            self.lasting = False  # what other places find is not watched
+        return response
 
     async def node(self, name: str, datacenter: str) -> Node | None:
         """A node by its name, or by the beginning of its id."""

@@ -10,6 +10,7 @@ Source: RFC 1035 sections 3 and 4 (messages, compression), RFC 3596 (AAAA), RFC 
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from struct import Struct, error, pack
 from typing import NamedTuple
 
@@ -113,6 +114,10 @@ class Record(NamedTuple):
     class_: int = IN
 
 
+#: The bytes of an address, by the family's number.
+_ADDRESS_BYTES = {b"\0\1": 4, b"\0\2": 16}
+
+
 class EDNS(NamedTuple):
     """
     What an OPT record says.
@@ -123,6 +128,14 @@ class EDNS(NamedTuple):
 
     size: int
     options: tuple[tuple[int, bytes], ...] = ()
+
+    def subnet(self) -> str:
+        """The address of the subnet for which the question is asked (RFC 7871 6); empty where it says none."""
+        for code, data in self.options:
+            if code == CLIENT_SUBNET:
+                size = _ADDRESS_BYTES.get(data[:2], 0)
+                return str(ip_address(data[4:].ljust(size, b"\0"))) if 0 < size >= len(data) - 4 else ""
+        return ""
 
     def record(self) -> Record:
         """As the record that is sent."""

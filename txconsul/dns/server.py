@@ -93,9 +93,11 @@ class DNSServer:
         for stream in list(self.streams.open):
             stream.close()
 
-    def answer(self, packet: bytes, udp: bool, send: Send) -> None:
+    def answer(self, packet: bytes, udp: bool, send: Send, asker: str = "") -> None:
         """
         Answer a message for which no answer is kept.
+
+        @param asker: the address of whoever asks, where it is known.
 
         @param send: is given the answer, at once or later; not called for what is not to be answered.
         """
@@ -111,7 +113,7 @@ class DNSServer:
             send(encode(refusal(question, NOTIMP if question.opcode else FORMERR)))
             return
         began = self.times.seconds()
-        lookups = self._answerer.lookups()
+        lookups = self._answerer.lookups(asker)
         done = Deferred.fromCoroutine(self._answer(packet, question, udp, lookups))
         at_once = done.called
         done.addCallbacks(
@@ -198,7 +200,7 @@ class _Datagrams(DatagramProtocol):
             self.transport.write(datagram[:2] + kept, addr)  # type: ignore[union-attr]
             self._taken(datagram, began)
             return
-        self._server.answer(datagram, True, lambda answer: self._send(answer, addr))
+        self._server.answer(datagram, True, lambda answer: self._send(answer, addr), addr[0])
 
     def _send(self, answer: bytes, addr: tuple[str, int]) -> None:
         if self.transport is not None:
@@ -220,10 +222,12 @@ class _Streams(Protocol):
         self._timer: IDelayedCall | None = None
         self._is_open = False
         self._paused = False
+        self._asker = ""
 
     def connectionMade(self) -> None:
         """Begin."""
         self._is_open = True
+        self._asker = getattr(self.transport.getPeer(), "host", "")
         self._factory.open.add(self)
         self._timer = self._factory.clock.callLater(IDLE_SECONDS, self.close)
         self.transport.registerProducer(self, True)
@@ -253,7 +257,7 @@ class _Streams(Protocol):
                 self._send(packet[:2] + kept)
                 server.times.taken(packet, began)
             else:
-                server.answer(packet, False, self._send)
+                server.answer(packet, False, self._send, self._asker)
 
     def _send(self, answer: bytes) -> None:
         if self._is_open:

@@ -17,6 +17,7 @@ __all__ = ["DNSSettings", "ServiceTTLs"]
 class DNSSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
     @ivar domain: dotted text; C{alternative}: likewise, empty for none.
+    @ivar node_name: that of the agent's own node.
     @ivar node_ttl: seconds; C{service_ttl}: seconds by name, where C{*} at the end stands for any rest.
     @ivar recursors: C{(host, port)} of who is asked for all other names.
     @ivar recursor_timeout: seconds for each of them.
@@ -29,6 +30,7 @@ class DNSSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     datacenter: str
+    node_name: str = ""
     domain: str = "consul."
     alternative: str = ""
     node_ttl: int = 0

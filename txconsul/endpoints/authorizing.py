@@ -45,6 +45,9 @@ class Authorizer:
     def require_mesh_write(self) -> None:
         """May the mesh as a whole be changed?"""
 
+    def require_query_write(self, name: str) -> None:
+        """May prepared queries of this name, and templates for names that begin so, be written?"""
+
     def require_agent_read(self) -> None:
         """May this agent tell of itself?"""
 

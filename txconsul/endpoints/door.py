@@ -19,7 +19,7 @@ from txconsul.codec.gomsgpack import encode
 from txconsul.endpoints.authorizing import ALLOW_ALL, Authorizer
 from txconsul.endpoints.blocking import Blocked
 from txconsul.endpoints.counting import Counts
-from txconsul.endpoints.placing import Place, place
+from txconsul.endpoints.placing import Place, Rule, place
 from txconsul.endpoints.registry import Decided, Read, ServerMethod, Write
 from txconsul.endpoints.site import Site
 from txconsul.errors import (
@@ -50,6 +50,7 @@ class Door:
     def __init__(self, site: Site, methods: dict[str, Read | Write | ServerMethod]) -> None:
         self.site = site
         self._methods = methods
+        site.ask, site.authorizer = self.call, self.authorizer
         self._waiting: list[Deferred[None]] = []
         self.counts = Counts(site.metrics, methods)
         self.asked = self.counts.asked
@@ -73,19 +74,25 @@ class Door:
         self.asked[method] += 1
         return self._place(endpoint, request, context, None)
 
-    def watch(self, asked: Iterable[tuple[str, Any]], callback: Callable[[], object]) -> Callable[[], None]:
+    def watch(self, asked: Iterable[tuple[str, Any]], callback: Callable[[], object]) -> Callable[[], None] | None:
         """
         Call back, once, when an answer given here to any of some reads may have changed.
 
         @param asked: methods and requests, as they were called.
         @param callback: called in the turn of the change. It must not raise.
-        @return: call this to be called back no more.
+        @return: call this to be called back no more. None where nobody could tell whether an answer has changed.
         """
         keys: list[Key] = []
         for method, request in asked:
             endpoint = self._methods[method]
+            touching: Iterable[Key] | None = None
             if isinstance(endpoint, Read):
-                keys.extend(endpoint.watch(request))
+                touching = endpoint.watch(request)
+            elif isinstance(endpoint, ServerMethod) and endpoint.watch is not None:
+                touching = endpoint.watch(self.site, request)
+            if touching is None:
+                return None
+            keys.extend(touching)
         watches = self.site.store.watches
         wait = watches.wait(keys, callback)
         return lambda: watches.cancel(wait)
@@ -107,11 +114,14 @@ class Door:
         stale = endpoint.rule is Read.rule and request.options.allow_stale
         where = place(endpoint.rule, request.datacenter, stale, self.site.me)
         if where is Place.HERE:
+            authorizer = self.authorizer(context.token)
             if isinstance(endpoint, Read):
-                return self._read(endpoint, request, self.authorizer(context.token))
+                return self._fresh(request, lambda: self._evaluate(endpoint, request, authorizer))
             if isinstance(endpoint, Write):
                 return self._write(endpoint, request, context, until)
-            return endpoint.function(self.site, request, self.authorizer(context.token))
+            if endpoint.rule is Rule.READ:
+                return self._fresh(request, lambda: endpoint.function(self.site, request, authorizer))
+            return endpoint.function(self.site, request, authorizer)
         if where is Place.DATACENTER:
             raise NoPathToDatacenter()
         # A leader elsewhere needs a link between servers, which this server does not have: it waits for its own turn.
@@ -144,15 +154,16 @@ class Door:
 
     # ---- reading ----
 
-    def _read(self, endpoint: Read, request: Any, authorizer: Authorizer) -> Any:
+    def _fresh(self, request: Any, read: Callable[[], Any]) -> Any:
+        """Read, once what is here is as fresh as the request asks."""
         options = request.options
         consensus = self.site.consensus
         if options.require_consistent or not (options.allow_stale or consensus.lease_valid()):
             waiting = consensus.verify()
             if waiting is not None:
                 waiting.addTimeout(self.site.hold_timeout, self.site.clock, _not_ready)
-                return waiting.addCallback(lambda _: self._evaluate(endpoint, request, authorizer))
-        return self._evaluate(endpoint, request, authorizer)
+                return waiting.addCallback(lambda _: read())
+        return read()
 
     def _evaluate(self, endpoint: Read, request: Any, authorizer: Authorizer) -> Any:
         site = self.site

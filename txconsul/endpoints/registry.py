@@ -114,12 +114,15 @@ class Write:
 class ServerMethod:
     """
     @ivar function: C{(site, request, authorizer) -> value | Deferred}, where C{site} is the door's L{Site}.
+    @ivar watch: C{(site, request) -> keys}: what touches the answer. None, itself or what it returns, where nobody can
+        tell.
     """
 
     name: str
     request: type[Record]
     function: Callable[[Any, Any, Authorizer], Any]
     rule: Rule
+    watch: Callable[[Any, Any], Iterable[Key] | None] | None
 
 
 #: Every method by its name.
@@ -166,11 +169,19 @@ def write(
     return declare
 
 
-def server(name: str, request: type[Record], rule: Rule = Rule.SERVER) -> Callable[[F], F]:
-    """Declare a method of a server; with L{Rule.WRITE}, of the leader."""
+def server(
+    name: str,
+    request: type[Record],
+    rule: Rule = Rule.SERVER,
+    watch: Callable[[Any, Any], Iterable[Key] | None] | None = None,
+) -> Callable[[F], F]:
+    """
+    Declare a method of a server; with L{Rule.WRITE}, of the leader; with L{Rule.READ}, it is placed as a read is, and
+    what it sees is as fresh, but it answers at once.
+    """
 
     def declare(function: F) -> F:
-        _add(ServerMethod(name, request, function, rule))
+        _add(ServerMethod(name, request, function, rule, watch))
         return function
 
     return declare

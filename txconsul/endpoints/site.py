@@ -12,6 +12,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from txconsul.endpoints.authorizing import Authorizer
 from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.overview import Overview
 from txconsul.endpoints.placing import Me
@@ -21,6 +22,7 @@ from txconsul.metrics.metrics import Exposed, Metrics
 from txconsul.records.agent import CheckDefinition
 from txconsul.records.coordinate import Position
 from txconsul.records.health import HealthCheck
+from txconsul.records.query import Context
 from txconsul.records.raft import Configuration
 from txconsul.records.service import NodeService, ServiceDefinition
 from txconsul.serf.coordinate import ORIGIN
@@ -176,8 +178,14 @@ class Site:
     @ivar metrics: the instruments of what is counted and measured.
     @ivar blocking: how many reads wait.
     @ivar local: what the agent around this server runs; None where there is no agent.
+    @ivar other_datacenters: the names of all others that can be asked, the nearest first.
+    @ivar ask: the door, for what an endpoint asks of others; set by the door, as is C{authorizer}.
+    @ivar authorizer: what the bearer of a token may do.
     @ivar reload: reads the agent's configuration again, and takes up what changed.
     """
+
+    ask: Callable[[str, Any, Context], Any]
+    authorizer: Callable[[str], Authorizer]
 
     def __init__(
         self,
@@ -218,6 +226,7 @@ class Site:
         self.metrics = metrics or Metrics()
         self.blocking = 0
         self.local: Local | None = None
+        self.other_datacenters: Callable[[], list[str]] = list
         self.reload: Callable[[], object] = lambda: None
 
     def answer(self, index: int, value: Any, view: View | None = None) -> Answer:

@@ -19,12 +19,16 @@ from txconsul.http.response import Response
 if TYPE_CHECKING:
     from txconsul.endpoints.registry import Answer, Cached
     from txconsul.http.settings import HTTPSettings
+    from txconsul.records.query import QueryOptions
 
 __all__ = [
     "JSON",
     "accepts_gzip",
+    "body",
     "cache_head",
     "compress",
+    "consistency",
+    "consistency_head",
     "empty",
     "failure",
     "json_pieces",
@@ -70,13 +74,27 @@ def cache_head(cached: Cached) -> bytes:
     return b"X-Cache: HIT\r\nAge: %.0f\r\n" % cached.age if cached.hit else b"X-Cache: MISS\r\n"
 
 
-def json_value(settings: HTTPSettings, body: Any, pretty: bool, head: bytes = b"") -> Response:
+def consistency_head(options: QueryOptions) -> bytes:
+    """The header line that tells with which consistency a read was answered."""
+    return b"X-Consul-Effective-Consistency: %b\r\n" % consistency(options).encode()
+
+
+def consistency(options: QueryOptions) -> str:
+    """The name of the consistency with which a read was answered."""
+    return "stale" if options.allow_stale else "consistent" if options.require_consistent else "leader"
+
+
+def json_value(settings: HTTPSettings, value: Any, pretty: bool, head: bytes = b"") -> Response:
     """A value as JSON."""
-    return Response(200, settings.common_head + head + JSON, _json(settings, body, pretty))
+    return Response(200, settings.common_head + head + JSON, _json(settings, value, pretty))
 
 
-def _json(settings: HTTPSettings, body: Any, pretty: bool) -> bytes:
-    data = json.encode(body)
+def _json(settings: HTTPSettings, value: Any, pretty: bool) -> bytes:
+    return body(settings, json.encode(value), pretty)
+
+
+def body(settings: HTTPSettings, data: bytes, pretty: bool) -> bytes:
+    """JSON as it is sent: indented, where the client or the configuration wants that."""
     if pretty:
         return json.indent(data) + b"\n"
     return json.indent(data) if settings.always_pretty else data

@@ -27,6 +27,7 @@ __all__ = [
     "Target",
     "Unprintable",
     "cache_control",
+    "parse_int",
     "parse_target",
     "parse_uint",
     "read_options",
@@ -37,6 +38,7 @@ _HEX = frozenset(b"0123456789abcdefABCDEF")
 UINT_MAX = 2**64 - 1
 #: Digits of UINT_MAX: longer numbers are not even converted, which would take quadratic time.
 _UINT_DIGITS = 20
+_INT = re.compile("[+-]?[0-9]+", re.ASCII)
 
 
 class Misdirected(TxconsulError):
@@ -195,6 +197,22 @@ def parse_uint(text: str) -> int:
     value = int(digits) if len(digits) <= _UINT_DIGITS else UINT_MAX + 1
     if value > UINT_MAX:
         raise ValueError(f"strconv.ParseUint: parsing {quote_go(text)}: value out of range")
+    return value
+
+
+def parse_int(text: str) -> int:
+    """
+    A decimal number of 64 bits with or without a sign, as Go's Atoi reads it.
+
+    @raise ValueError: it is none; the text is Go's.
+    """
+    if not _INT.fullmatch(text):
+        raise ValueError(f"strconv.Atoi: parsing {quote_go(text)}: invalid syntax")
+    digits = text.lstrip("+-").lstrip("0") or "0"
+    value = int(digits) if len(digits) <= _UINT_DIGITS else _INT_END
+    value = -value if text.startswith("-") else value
+    if not -_INT_END <= value < _INT_END:
+        raise ValueError(f"strconv.Atoi: parsing {quote_go(text)}: value out of range")
     return value
 
 

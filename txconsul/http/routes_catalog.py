@@ -14,7 +14,7 @@ import msgspec
 from txconsul.codec import json
 from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest
-from txconsul.http.answers import cache_head, json_value, meta_head, shown
+from txconsul.http.answers import cache_head, consistency_head, json_value, meta_head, shown
 from txconsul.http.parameters import Target, read_options
 from txconsul.http.routes import (
     BOTH,
@@ -60,9 +60,7 @@ _BLOCKING, _STREAMING = b"Query-Backend: blocking-query", b"Query-Backend: strea
 
 def _consistency_head(call: Call, answer: Answer) -> bytes:
     """What is known of the answer, and which consistency it was read with."""
-    options = call.prepared.options
-    mode = b"stale" if options.allow_stale else b"consistent" if options.require_consistent else b"leader"
-    return meta_head(answer) + b"X-Consul-Effective-Consistency: %b\r\n" % mode
+    return meta_head(answer) + consistency_head(call.prepared.options)
 
 
 def _render(api: API, call: Call, answer: Answer) -> Response:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from txconsul.errors import MethodNotAllowed, TxconsulError
-from txconsul.http.answers import json_value
+from txconsul.errors import TxconsulError
 from txconsul.http.routes import IGNORED, Action, Call, Route
 
 if TYPE_CHECKING:
@@ -43,15 +42,6 @@ def _not_served(api: API, call: Call, request: Request) -> Response:
 
 def _acl_disabled(api: API, call: Call, request: Request) -> Response:
     raise ACLDisabled()
-
-
-def _query(api: API, call: Call, request: Request) -> Response:
-    """Prepared queries answer C{OPTIONS} with a body of their own."""
-    allowed = ("OPTIONS", "GET", "PUT", "DELETE")
-    if request.method != b"OPTIONS":
-        method = request.method.decode("latin-1")
-        raise NotServed() if method in allowed else MethodNotAllowed(method, allowed)
-    return json_value(api.settings, {}, call.pretty, b"Allow: %b\r\n" % ",".join(allowed).encode())
 
 
 _ACL = """
@@ -118,7 +108,6 @@ _UNSERVED = """
     POST               /v1/peering/establish
     POST               /v1/peering/token
     GET                /v1/peerings
-    GET,POST           /v1/query
 """
 
 
@@ -131,5 +120,4 @@ def _rows(table: str, action: Action) -> list[Route]:
 ROUTES = [
     *_rows(_ACL, Action(_acl_disabled, tenancy=IGNORED)),
     *_rows(_UNSERVED, Action(_not_served, tenancy=IGNORED)),
-    Route(b"/v1/query/", {"*": Action(_query, tenancy=IGNORED)}),
 ]

@@ -1,0 +1,1 @@
+Prepared queries are written, explained and run by HTTP (`/v1/query`) and DNS (`NAME.query.consul`): health, tags, metadata, distance, the mesh, limits, TTLs, sessions, and templates with Consul's whole template language.
