@@ -4,85 +4,10 @@ py-consul, the PyPI client, against a real agent: its KV, session, transaction, 
 
 from __future__ import annotations
 
-import atexit
 import base64
-import threading
-from collections.abc import Callable
 from typing import Any
-from unittest import SkipTest
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from tests.real.process import DEADLINE_SECONDS, ProcessTestCase
-
-try:
-    import consul
-except ImportError:  # pragma: no cover
-    consul = None
-
-
-class _Call(threading.Thread):
-    """A call of the client in a thread of its own: it blocks until the agent answers."""
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        super().__init__(daemon=True)
-        self._call = call
-        self._answer: Any = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._answer = self._call()
-        except Exception as error:
-            self._answer = error
-
-    def answer(self) -> Any:
-        """What it returned, or the exception."""
-        self.join(DEADLINE_SECONDS)
-        assert not self.is_alive(), "the call does not return"
-        return self._answer
-
-
-class _Shared(ProcessTestCase):
-    """One agent for all tests here, on a loopback address of its own, until this process ends."""
-
-    place: tuple[str, int] | None = None
-
-    def runTest(self) -> None:
-        """Not a test."""
-
-    @classmethod
-    def agent(cls) -> tuple[str, int]:
-        """Where it listens."""
-        if cls.place is None:
-            shared = cls("runTest")
-            atexit.register(shared.doCleanups)
-            shared.setUp()
-            place = host, port = shared.own_address()
-            shared.started(addresses={"http": host}, ports={"http": port})
-            cls.place = place
-        return cls.place
-
-
-class ClientTestCase(SynchronousTestCase):
-    """A client, and another one that changes things while the first waits. Each test has keys of its own."""
-
-    def setUp(self) -> None:
-        if consul is None:
-            raise SkipTest("py-consul is not installed: pip install '.[test]'")
-        self.place = _Shared.agent()
-        self.client, self.other = self.connect(), self.connect()
-        self.prefix = self.id().partition("test_py_consul.")[2]
-
-    def connect(self, **options: Any) -> Any:
-        """A client."""
-        client = consul.Consul(*self.place, **options)
-        self.addCleanup(client.http.session.close)
-        return client
-
-    def key(self, name: str) -> str:
-        """A key of this test's own."""
-        return f"{self.prefix}/{name}"
+from tests.clients.python_client import ClientTestCase, InThread, consul
 
 
 class KVTests(ClientTestCase):
@@ -178,7 +103,7 @@ class KVTests(ClientTestCase):
         kv, key = self.client.kv, self.key("a")
         kv.put(key, "1")
         index, _ = kv.get(key)
-        call = _Call(lambda: kv.get(key, index=index, wait="60s"))
+        call = InThread(lambda: kv.get(key, index=index, wait="60s"))
         self.other.kv.put(self.key("other"), "x")
         self.other.kv.put(key, "2")
         later, entry = call.answer()
@@ -188,11 +113,11 @@ class KVTests(ClientTestCase):
     def test_blockingOnNothing(self) -> None:
         """A read of a key that does not exist returns when it is created; one of a tree when it is deleted from."""
         index, _ = self.client.kv.get(self.key("a"))
-        call = _Call(lambda: self.client.kv.get(self.key("a"), index=index, wait="60s"))
+        call = InThread(lambda: self.client.kv.get(self.key("a"), index=index, wait="60s"))
         self.other.kv.put(self.key("a"), "new")
         index, entry = call.answer()
         self.assertEqual(entry["Value"], b"new")
-        call = _Call(lambda: self.client.kv.get(self.key(""), index=index, wait="60s", recurse=True))
+        call = InThread(lambda: self.client.kv.get(self.key(""), index=index, wait="60s", recurse=True))
         self.other.kv.delete(self.key("a"))
         self.assertIsNone(call.answer()[1])
 
@@ -282,9 +207,9 @@ class SessionTests(ClientTestCase):
         id = session.create()
         index, _ = session.info(id)
         calls = [
-            _Call(lambda: session.info(id, index=index, wait="60s")),
-            _Call(lambda: self.client.session.list(index=index, wait="60s")),
-            _Call(lambda: self.client.session.node("one", index=index, wait="60s")),
+            InThread(lambda: session.info(id, index=index, wait="60s")),
+            InThread(lambda: self.client.session.list(index=index, wait="60s")),
+            InThread(lambda: self.client.session.node("one", index=index, wait="60s")),
         ]
         self.other.session.destroy(id)
         self.assertIsNone(calls[0].answer()[1])
@@ -408,7 +333,7 @@ class ServerTests(ClientTestCase):
         id = self.client.session.create(node="one", checks=[self.prefix], lock_delay=0)
         self.assertIs(self.client.kv.put(self.key("lock"), "x", acquire=id), True)
         index, _ = self.client.kv.get(self.key("lock"))
-        call = _Call(lambda: self.client.kv.get(self.key("lock"), index=index, wait="60s"))
+        call = InThread(lambda: self.client.kv.get(self.key("lock"), index=index, wait="60s"))
         self.other.catalog.register(**where, check={**check, "Status": "critical"})
         self.assertNotIn("Session", call.answer()[1])
         self.assertIsNone(self.client.session.info(id)[1])
