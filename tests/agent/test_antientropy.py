@@ -62,6 +62,11 @@ class SyncTests(SynchronousTestCase):
         definition = ServiceDefinition(name=name, checks=checks or None, **more)
         self.agent.registrations.register_service(definition, "", False)
 
+    def told_checks(self, since: int) -> list[HealthCheck]:
+        """The checks in what was proposed since."""
+        requests = [request for _, request in self.agent.served.consensus.proposed[since:]]
+        return [check for one in requests for check in getattr(one, "checks", None) or ()]
+
     def test_atOnce(self) -> None:
         """What is registered is told in the same turn, a service together with its checks."""
         self.register("web", ttl("beat", status=PASSING), port=80)
@@ -103,6 +108,41 @@ class SyncTests(SynchronousTestCase):
         self.agent.registrations.update_check("beat", WARNING, "third")
         self.agent.clock.advance(0)
         self.assertEqual(self.agent.checks()["beat"].output, "third")
+
+    def test_firstResultEarly(self) -> None:
+        """A result that comes before the registration was told is told after it, by a write of its own."""
+        before = len(self.agent.served.consensus.proposed)
+        self.register("web", ttl("beat"))
+        self.agent.registrations.update_check("beat", PASSING, "well")
+        self.agent.clock.advance(0)
+        self.agent.clock.advance(0)
+        told = self.told_checks(before)
+        self.assertEqual([(one.status, one.output) for one in told], [(CRITICAL, ""), (PASSING, "well")])
+
+    def test_firstOutputEarly(self) -> None:
+        """Where only the output differs, that waits as it always does."""
+        before = len(self.agent.served.consensus.proposed)
+        self.register("web", ttl("beat", status=PASSING))
+        self.agent.registrations.update_check("beat", PASSING, "well")
+        self.agent.clock.advance(0)
+        self.agent.clock.advance(1)
+        self.assertEqual(len(self.agent.served.consensus.proposed), before + 1)
+        self.agent.clock.pump([50] * 10)
+        self.assertEqual(self.agent.checks()["beat"].output, "well")
+
+    def test_unreachableMeanwhile(self) -> None:
+        """While nobody can be told, only the latest is kept to be told."""
+        self.agent.served.consensus.refused = NoLeader()
+        self.agent.served.site.me = self.agent.served.site.me._replace(is_leader=False, leader_known=False)
+        self.register("web", ttl("beat"))
+        self.agent.registrations.update_check("beat", PASSING, "well")
+        self.agent.clock.pump([1] * 60)
+        self.agent.served.consensus.refused = None
+        before = len(self.agent.served.consensus.proposed)
+        self.agent.served.lead()
+        self.agent.clock.pump([1] * 31)
+        told = self.told_checks(before)
+        self.assertEqual([(one.status, one.output) for one in told], [(PASSING, "well")])
 
     def test_strangers(self) -> None:
         """What others wrote in the catalog is undone by the next comparison; the servers' own entries stay."""

@@ -161,13 +161,13 @@ class Repair(NamedTuple):
     """
     One thing to ask, and what to note once it was done.
 
-    @ivar done: told that the catalog has it.
+    @ivar done: told that the catalog has it, and what time it is.
     """
 
     method: str
     request: RegisterRequest | DeregisterRequest
     token: str
-    done: Callable[[], None]
+    done: Callable[[float], None]
 
 
 def repairs(local: LocalState, node: RegisterRequest) -> Iterator[Repair]:
@@ -205,15 +205,16 @@ def _put(
     local: LocalState, node: RegisterRequest, entry: LocalService | None, checks: list[LocalCheck], token: str
 ) -> Repair:
     service = None if entry is None else entry.service
-    sent = [one.check for one in checks]
+    sent = [one.untold or one.check for one in checks]
+    for one in checks:
+        one.untold = None
 
-    def done() -> None:
+    def done(now: float) -> None:
         local.node_in_sync = True
         if entry is not None and entry.service is service:
             entry.in_sync = True
         for one, check in zip(checks, sent, strict=True):
-            if one.check is check:
-                one.in_sync, one.deferred_until = True, None
+            local.check_told(one, check, now)
 
     request = msgspec.structs.replace(
         node, service=service, checks=tuple(sent) or None, skip_node_update=local.node_in_sync
@@ -222,7 +223,7 @@ def _put(
 
 
 def _remove_service(local: LocalState, node: RegisterRequest, id: str, entry: LocalService) -> Repair:
-    def done() -> None:
+    def done(now: float) -> None:
         if local.services.get(id) is entry:
             del local.services[id]
         # The catalog lets a service's checks go with it.
@@ -234,7 +235,7 @@ def _remove_service(local: LocalState, node: RegisterRequest, id: str, entry: Lo
 
 
 def _remove_check(local: LocalState, node: RegisterRequest, id: str, entry: LocalCheck) -> Repair:
-    def done() -> None:
+    def done(now: float) -> None:
         if local.checks.get(id) is entry:
             del local.checks[id]
 
@@ -286,6 +287,7 @@ class AntiEntropy(Service):
         self._changed = False
         self._failures = 0
         self._unreachable = False
+        self._local.tell(at_once=True)
         self._stop_watching: Callable[[], None] | None = None
 
     def startService(self) -> None:
@@ -298,6 +300,7 @@ class AntiEntropy(Service):
     def stopService(self) -> Deferred[None] | None:
         """Compare nothing any more."""
         super().stopService()
+        self._local.tell(at_once=False)
         if self._stop_watching is not None:
             self._stop_watching()
         if self._call is not None and self._call.active():
@@ -345,6 +348,7 @@ class AntiEntropy(Service):
     def _synced(self, _: object, whole: bool) -> None:
         self._failures = 0
         self._unreachable = False
+        self._local.tell(at_once=True)
         if whole:
             interval = INTERVAL_SECONDS * scale(self._nodes())
             self._whole_at = self._clock.seconds() + interval * (1 + self._rng.random())
@@ -355,6 +359,7 @@ class AntiEntropy(Service):
         wait = min(RETRY_SECONDS_MIN * 2**self._failures, RETRY_SECONDS_MAX) * (1 + self._rng.random())
         self._failures = min(self._failures + 1, DOUBLINGS_MAX)
         self._unreachable = not reason.check(RequestRefused)
+        self._local.tell(at_once=not self._unreachable)
         self._whole_at = self._clock.seconds() + wait
         self._log.warn(
             "The catalog could not be told what this agent runs, again in {wait:.1f} s: {error}",
@@ -372,7 +377,7 @@ class AntiEntropy(Service):
             except RequestRefused as error:
                 refused = error  # it must not keep the others from being told
             else:
-                repair.done()
+                repair.done(self._clock.seconds())
         if refused is not None:
             raise refused
 

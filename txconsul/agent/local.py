@@ -49,9 +49,10 @@ class LocalCheck:
     @ivar critical_since: when it turned critical; None while it is not.
     @ivar deferred_until: when a new output, which alone does not hurry, is to be told to the catalog; None where the
         catalog has it.
+    @ivar untold: the check as it was registered, while the catalog is to be told that first.
     """
 
-    __slots__ = ("check", "configured", "critical_since", "deferred_until", "deleted", "in_sync", "token")
+    __slots__ = ("check", "configured", "critical_since", "deferred_until", "deleted", "in_sync", "token", "untold")
 
     def __init__(self, check: HealthCheck, token: str = "", configured: bool = False, deleted: bool = False) -> None:
         self.check = check
@@ -61,6 +62,7 @@ class LocalCheck:
         self.deleted = deleted
         self.critical_since: float | None = None
         self.deferred_until: float | None = None
+        self.untold: HealthCheck | None = None
 
 
 class LocalState:
@@ -80,6 +82,7 @@ class LocalState:
         self.services: dict[str, LocalService] = {}
         self.checks: dict[str, LocalCheck] = {}
         self.node_in_sync = False
+        self._telling = False
 
     # ---- looking ----
 
@@ -132,6 +135,8 @@ class LocalState:
         entry = self.checks[check.check_id] = LocalCheck(check, token, configured)
         if before is not None and not before.deleted and before.token == token and before.check == check:
             entry.in_sync, entry.deferred_until = before.in_sync, before.deferred_until
+        if self._telling and not entry.in_sync:
+            entry.untold = check
         if check.status == CRITICAL:
             since = None if before is None or before.deleted else before.critical_since
             entry.critical_since = now if since is None else since
@@ -157,6 +162,11 @@ class LocalState:
             found.critical_since = None
         elif found.critical_since is None:
             found.critical_since = now
+        if found.in_sync:
+            found.untold = None
+        self._say(found, status, output, now)
+
+    def _say(self, found: LocalCheck, status: str, output: str, now: float) -> None:
         check = found.check
         if check.status == status and check.output == output:
             return
@@ -169,6 +179,26 @@ class LocalState:
             return
         found.in_sync, found.deferred_until = False, None
         self._woken(check.service_id)
+
+    # ---- telling ----
+
+    def tell(self, at_once: bool) -> None:
+        """
+        Whether the catalog is told at once of what is new. Then it is told of a check as it was registered, even if a
+        first result comes before that: as in Consul, where results wait while the catalog is told.
+        """
+        self._telling = at_once
+        if not at_once:
+            for one in self.checks.values():
+                one.untold = None
+
+    def check_told(self, entry: LocalCheck, told: HealthCheck, now: float) -> None:
+        """The catalog has a check as it was when it was told of it; what came meanwhile is news to it."""
+        if entry.deleted:
+            return
+        latest, entry.check = entry.check, told
+        entry.in_sync, entry.deferred_until = True, None
+        self._say(entry, latest.status, latest.output, now)
 
     # ---- time ----
 
