@@ -12,6 +12,7 @@ from zope.interface import Attribute, Interface
 __all__ = [
     "ICaller",
     "ICheck",
+    "ICheckKind",
     "ILogStore",
     "IMetricSink",
     "INetwork",
@@ -290,6 +291,30 @@ class ICheck(Interface):
 
     def stop():
         """Nothing will be asked any more: give connections back."""
+
+
+class ICheckKind(Interface):
+    """
+    A kind of check that is none of Consul's: a Twisted plugin, found by C{twisted.plugin.getPlugins}. A definition asks
+    for it with C{plugin}, beside an C{interval}.
+    """
+
+    name = Attribute("What C{plugin} says, and the checks' type.")
+    runs_programs = Attribute(
+        "Whether by its options somebody could run programs here: then it is refused wherever script checks are."
+    )
+
+    def check(options, timeout, network):
+        """
+        One check of this kind. It is called once when a definition comes, to see whether it is one, and again when the
+        check is to run.
+
+        @param options: the definition's C{plugin_options}, a dict of strings.
+        @param timeout: seconds that one run should take at the most.
+        @param network: an L{INetwork}, with its clock.
+        @return: an L{ICheck}; nothing is done before it is run.
+        @raise ValueError: the options are not usable; the text says why.
+        """
 
 
 class IMetricSink(Interface):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from twisted.internet.interfaces import IReactorTime
 
 from txconsul.agent.checks.alias import LocalAlias, NodeAlias
-from txconsul.agent.checks.kinds import Surroundings, make, runs_as, vet
+from txconsul.agent.checks.kinds import Surroundings, make, runs_as, runs_programs, vet
 from txconsul.agent.checks.output import captured
 from txconsul.agent.checks.repeated import RepeatedCheck, Thresholds
 from txconsul.agent.checks.ttl import TTLCheck
@@ -72,7 +72,7 @@ class RunningChecks:
         """
         @raise TxconsulError: a check of this kind may not, or cannot, be run here.
         """
-        if definition.script_args:
+        if runs_programs(definition, self._surroundings):
             if configured and not self._limits.scripts_local:
                 raise InvalidRequest(
                     "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or"

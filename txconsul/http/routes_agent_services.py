@@ -56,6 +56,7 @@ _CHECK_SPELLINGS = {
     "tcp_use_tls": "TCPUseTLS",
     "grpc_use_tls": "GRPCUseTLS",
     "h2ping_use_tls": "H2PingUseTLS",
+    "plugin_options": "PluginOptions",
 }
 _STANDING_SPELLINGS = _CHECK_SPELLINGS | {"service_id": "ServiceID", "disable_redirects": "DisableRedirects"}
 _SERVICE_SPELLINGS = {"enable_tag_override": "EnableTagOverride", "tagged_addresses": "TaggedAddresses"}

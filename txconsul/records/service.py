@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from txconsul.records.base import DURATION_INPUT, HIDE_JSON, OMIT_JSON, Duration, Record, Uint
+from txconsul.records.base import DURATION_INPUT, HIDE_JSON, OMIT_JSON, OMIT_WIRE, Duration, Record, Uint
 
 __all__ = [
     "AccessLogsConfig",
@@ -151,7 +151,11 @@ class PeeringServiceMeta(Record, frozen=True):
 
 
 class CheckType(Record, frozen=True):
-    """A check in the definition of a sidecar service; durations in ns."""
+    """
+    What a check does; durations in ns.
+
+    @ivar plugin: the name of a kind that is none of Consul's (L{txconsul.interfaces.ICheckKind}), with its options.
+    """
 
     alias_node: str = ""
     alias_service: str = ""
@@ -174,6 +178,8 @@ class CheckType(Record, frozen=True):
     notes: str = ""
     os_service: str = ""
     output_max_size: int = 0
+    plugin: Annotated[str, OMIT_JSON, OMIT_WIRE] = ""
+    plugin_options: Annotated[dict[str, str] | None, OMIT_JSON, OMIT_WIRE] = None
     proxy_grpc: str = ""
     proxy_http: str = ""
     script_args: tuple[str, ...] | None = None

@@ -17,23 +17,24 @@ from txconsul.agent.checks.grpc import GRPCCheck
 from txconsul.agent.checks.h2ping import H2PingCheck
 from txconsul.agent.checks.http import HTTPCheck
 from txconsul.agent.checks.http2 import ALPN
+from txconsul.agent.checks.plugins import installed
 from txconsul.agent.checks.programs import Start
 from txconsul.agent.checks.script import ScriptCheck
 from txconsul.agent.checks.tcp import TCPCheck
 from txconsul.agent.checks.udp import UDPCheck
 from txconsul.codec.duration import SECOND
-from txconsul.errors import InvalidRequest, TxconsulError
-from txconsul.interfaces import ICheck, INetwork
+from txconsul.errors import BadRequest, InvalidRequest, TxconsulError
+from txconsul.interfaces import ICheck, ICheckKind, INetwork
 from txconsul.records.service import CheckType
 
-__all__ = ["Making", "NotRun", "Surroundings", "kind_of", "make", "runs_as", "vet"]
+__all__ = ["Making", "NotRun", "Surroundings", "kind_of", "make", "runs_as", "runs_programs", "vet"]
 
 #: Seconds that one run may take, where the definition does not say; of programs, and of all else.
 PROGRAM_SECONDS = 30.0
 TIMEOUT_SECONDS = 10.0
 
-_SHOWN = ("grpc", "http", "ttl", "tcp", "udp", "alias", "docker", "script", "h2ping", "os_service")
-_RUN = ("ttl", "http", "tcp", "udp", "grpc", "docker", "os_service", "script", "h2ping", "alias")
+_SHOWN = ("grpc", "http", "ttl", "tcp", "udp", "alias", "docker", "script", "h2ping", "os_service", "plugin")
+_RUN = ("ttl", "http", "tcp", "udp", "grpc", "docker", "os_service", "script", "h2ping", "alias", "plugin")
 
 
 def _named(definition: CheckType) -> dict[str, bool]:
@@ -47,6 +48,7 @@ def _named(definition: CheckType) -> dict[str, bool]:
         "h2ping": repeated and bool(definition.h2_ping),
         "http": repeated and bool(definition.http),
         "os_service": repeated and bool(definition.os_service),
+        "plugin": repeated and bool(definition.plugin),
         "script": program and not definition.docker_container_id,
         "tcp": repeated and bool(definition.tcp),
         "ttl": definition.ttl > 0,
@@ -61,9 +63,10 @@ class NotRun(TxconsulError):
 
 
 def kind_of(definition: CheckType) -> str:
-    """What kind of check this is said to be; empty for none."""
+    """What kind of check this is said to be, a plugin by its own name; empty for none."""
     named = _named(definition)
-    return next((kind for kind in _SHOWN if named[kind]), "")
+    kind = next((kind for kind in _SHOWN if named[kind]), "")
+    return definition.plugin if kind == "plugin" else kind
 
 
 def runs_as(definition: CheckType) -> str:
@@ -79,12 +82,14 @@ class Surroundings(NamedTuple):
     @ivar tls: the TLS by which they call.
     @ivar start: starts programs.
     @ivar environment: variables, as this process has them.
+    @ivar plugin: finds a kind that is none of Consul's by its name.
     """
 
     network: INetwork
     tls: CheckTLS
     start: Start
     environment: Mapping[str, str]
+    plugin: Callable[[str], ICheckKind | None] = installed
 
 
 class Making(NamedTuple):
@@ -155,6 +160,25 @@ def _docker(it: Making) -> ICheck:
     return DockerCheck(network, daemon, what.docker_container_id, arguments, it.timeout, it.output_size_max)
 
 
+def _plugin(it: Making) -> ICheck:
+    kind = it.surroundings.plugin(it.definition.plugin)
+    if kind is None:
+        raise NotRun(f"no plugin for checks of the kind {it.definition.plugin!r} is installed")
+    try:
+        check: ICheck = kind.check(dict(it.definition.plugin_options or {}), it.timeout, it.surroundings.network)
+    except ValueError as error:
+        raise BadRequest(f"Invalid check: {it.definition.plugin}: {error}") from error
+    return check
+
+
+def runs_programs(definition: CheckType, surroundings: Surroundings) -> bool:
+    """Whether a check can run programs here, so that not everybody may register it."""
+    if definition.script_args or runs_as(definition) != "plugin":
+        return bool(definition.script_args)
+    kind = surroundings.plugin(definition.plugin)
+    return kind is not None and bool(kind.runs_programs)
+
+
 def _daemon(surroundings: Surroundings) -> Daemon:
     return daemon_of(surroundings.environment.get("DOCKER_HOST") or DEFAULT_HOST)
 
@@ -164,6 +188,7 @@ _MAKERS: dict[str, Callable[[Making], ICheck]] = {
     "grpc": _grpc,
     "h2ping": _h2ping,
     "http": _http,
+    "plugin": _plugin,
     "script": _script,
     "tcp": _tcp,
     "udp": _udp,
@@ -185,13 +210,15 @@ def vet(definition: CheckType, surroundings: Surroundings) -> None:
         raise NotRun(f"{kind} checks need the Python package h2, which is not installed: pip install 'txconsul[grpc]'")
     if kind == "docker":
         _daemon(surroundings)
+    if kind == "plugin":
+        make(definition, surroundings, 0)
 
 
 def make(definition: CheckType, surroundings: Surroundings, output_size_max: int) -> ICheck:
     """
-    What runs a check of a repeated kind.
+    What runs a check of a repeated kind, which was vetted.
 
-    @raise KeyError: nothing here does.
+    @raise TxconsulError: nothing here does.
     """
     kind = runs_as(definition)
     seconds = PROGRAM_SECONDS if kind in ("script", "docker") else TIMEOUT_SECONDS

@@ -132,7 +132,7 @@ def _checks_of(service: _Definition) -> Iterator[_Definition]:
 def check_problem(check: _Definition) -> str:
     """Why a definition is no check, or an empty string."""
     script, alias = bool(check.get("args")), bool(check.get("alias_node") or check.get("alias_service"))
-    kinds = ("http", "tcp", "udp", "grpc", "h2ping", "os_service")
+    kinds = ("http", "tcp", "udp", "grpc", "h2ping", "os_service", "plugin")
     repeated = script or any(check.get(kind) for kind in kinds)
     interval, ttl = _nanoseconds(check, "interval"), _nanoseconds(check, "ttl")
     if interval > 0 and ttl > 0:

@@ -52,12 +52,12 @@ CHECK = Block(
     _keys(
         STRING,
         "id name notes service_id token status http method body tcp udp docker_container_id shell grpc tls_server_name"
-        " alias_node alias_service h2ping os_service",
+        " alias_node alias_service h2ping os_service plugin",
     )
     | _keys(BOOL, "disable_redirects tcp_use_tls grpc_use_tls tls_skip_verify h2ping_use_tls")
     | _keys(INT, "output_max_size success_before_passing failures_before_warning failures_before_critical")
     | _keys(DURATION, "interval timeout ttl deregister_critical_service_after")
-    | {"args": STRINGS, "header": STRING_LISTS},
+    | {"args": STRINGS, "header": STRING_LISTS, "plugin_options": STRING_MAP},
     aliases={
         "serviceid": "service_id",
         "scriptargs": "args",
