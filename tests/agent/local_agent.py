@@ -70,7 +70,7 @@ class NoPrograms:
     def __init__(self) -> None:
         self.started: list[NoProgram] = []
 
-    def start(self, arguments: Sequence[str], output: Tail) -> Any:
+    def start(self, arguments: Sequence[str], output: Tail, /, **more: Any) -> Any:
         """See L{txconsul.agent.checks.programs.starter}."""
         if arguments[0].startswith("no-"):
             raise CannotStart(f"no {arguments[0]}")

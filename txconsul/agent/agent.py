@@ -42,6 +42,10 @@ from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.server import NobodyElse, Server, ServerSettings
 from txconsul.agent.stores import Stores
 from txconsul.agent.telemetry import Telemetry, metrics_for
+from txconsul.agent.watching.configured import ConfiguredWatch, configured_watches
+from txconsul.agent.watching.cursors import Cursors
+from txconsul.agent.watching.telling import handler_of
+from txconsul.agent.watching.watcher import Watcher, Watchers
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
 from txconsul.consensus import SnapshotPolicy
@@ -129,6 +133,10 @@ class Agent(MultiService):
         self.server.site.local = self._registrations
         self.server.site.reload = self.reload
         self._anti_entropy = self._make_anti_entropy()
+        self._api = API(self.server.door, self._http_settings(), ROUTES, self.cache, self._telemetry.metrics)
+        self._cursors = Cursors(configuration.data_dir or None)
+        self._watchers = Watchers(self._cursors, self._make_watcher)
+        self._watchers.change(configured_watches(configuration.watches))
 
     # ---- putting together ----
 
@@ -252,17 +260,24 @@ class Agent(MultiService):
             self._rng,
         )
 
+    def _make_watcher(self, watch: ConfiguredWatch) -> Watcher:
+        if watch.shell:
+            self._log.warn("The 'handler' field in watches has been deprecated and replaced with the 'args' field")
+        handler = handler_of(watch, self._check_surroundings.start, self._network)
+        return Watcher(watch, self._api, handler, self._cursors, self._clock)
+
     def _led(self, _: object) -> None:
         """There is a leader, who can be told what this agent runs."""
         notify("READY=1")
         if self.running:
             self._anti_entropy.setServiceParent(self)
+            self._watchers.setServiceParent(self)
             if not self._configuration.disable_coordinates:
                 self._make_position().setServiceParent(self)
 
-    def _http_factory(self, connections_max: int) -> HTTPFactory:
+    def _http_settings(self) -> HTTPSettings:
         it = self._configuration
-        settings = HTTPSettings(
+        return HTTPSettings(
             node_name=it.node_name,
             datacenter=it.datacenter,
             response_headers=it.http.response_headers,
@@ -280,9 +295,12 @@ class Agent(MultiService):
             prometheus=it.telemetry.prometheus_retention_time > 0,
             coordinates=not it.disable_coordinates,
         )
-        bodies = Bodies(settings)
+
+    def _http_factory(self, connections_max: int) -> HTTPFactory:
+        it = self._configuration
+        bodies = Bodies(self._api.settings)
         return HTTPFactory(
-            API(self.server.door, settings, ROUTES, self.cache, self._telemetry.metrics),
+            self._api,
             self._clock,
             body_limit=bodies.limit,
             body_sink=bodies.sink,
@@ -319,16 +337,18 @@ class Agent(MultiService):
 
     def reload(self) -> None:
         """
-        Read the configuration again, and take up what can change while the agent runs: services and checks, and the
-        certificates that checks show.
+        Read the configuration again, and take up what can change while the agent runs: services, checks, watches,
+        and the certificates that checks show.
 
         @raise TxconsulError: it cannot be used, and everything stays as it is.
         """
         if self._reread is None:
             return
         changed = self._reread()
+        watches = configured_watches(changed.watches)
         self._check_surroundings.tls.change(*check_identity(changed))
         self._registrations.reload(changed.services, changed.checks)
+        self._watchers.change(watches)
         self.cache.limit(fetch_limits(changed))
         self._log.info("The configuration was read again")
 
@@ -387,6 +407,7 @@ class Agent(MultiService):
             await port.stopListening()
         if self._dns is not None:
             self._dns.stop()
+        self._watchers.stopService()
         self.cache.close()
         self.server.door.close()
         self.local.wake_watchers()

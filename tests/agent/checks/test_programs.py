@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import Any
 
 from twisted.internet import reactor
@@ -125,6 +126,18 @@ class ProgramTests(TestCase):
         await program.ended
         shown = f"{os.environ.get('HOME', '')} {os.environ.get('PATH', '')}\n"
         self.assertEqual(program.output.text(), shown)
+
+    async def test_given(self) -> None:
+        """It reads a file from where that stands, and has variables beside the agent's."""
+        with tempfile.TemporaryFile() as file:
+            file.write(b"not this: " + b"x" * 100_000)
+            file.seek(10)
+            program = starter(reactor)(
+                ("/bin/sh", "-c", 'wc -c; echo "$INDEX" "$HOME"'), Tail(4096), stdin=file, environment={"INDEX": "7"}
+            )
+            self.addCleanup(program.kill)
+        self.assertEqual(await program.ended, 0)
+        self.assertEqual(program.output.text().split(), ["100000", "7", os.environ.get("HOME", "")])
 
     async def test_group(self) -> None:
         """A program is killed with what it started; one that holds the output open holds nothing up."""

@@ -1,5 +1,6 @@
 """
-Programs that checks run: each in a process group of its own, so that it can be ended with all that it started.
+Programs that checks and watches run: each in a process group of its own, so that it can be ended with all that it
+started.
 
 Twisted's C{spawnProcess} cannot make a process group before the program begins, and to make it afterwards loses a race;
 so the process is started by C{subprocess}, and read and reaped as the reactor does it.
@@ -11,9 +12,9 @@ import errno
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import IO, Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
@@ -37,7 +38,7 @@ class CannotStart(TxconsulError):
 @implementer(IReadDescriptor)
 class Program:
     """
-    One run of a program, which reads nothing and whose output and errors are one.
+    One run of a program, whose output and errors are one.
 
     @ivar output: the end of it.
     @ivar ended: fires with the exit code when the program has ended and its output is closed; None where a signal
@@ -120,7 +121,24 @@ class Program:
         self._end()
 
 
-Start = Callable[[Sequence[str], Tail], Program]
+class Start(Protocol):
+    """
+    What starts programs.
+
+    It is called with a program and its arguments, and with what keeps the output; C{stdin} is a file that it reads,
+    from where that stands, or None for nothing to read; C{environment} holds variables beside those of this process.
+    It raises L{CannotStart}.
+    """
+
+    def __call__(
+        self,
+        arguments: Sequence[str],
+        output: Tail,
+        /,
+        *,
+        stdin: IO[bytes] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Program: ...
 
 
 def starter(reactor: Any) -> Start:
@@ -128,16 +146,23 @@ def starter(reactor: Any) -> Start:
     What starts programs, with the environment and working directory of this process.
 
     @param reactor: an L{IReactorFDSet} that reaps processes.
-    @return: called with a program and its arguments, and with what keeps the output; raises L{CannotStart}.
     """
 
-    def start(arguments: Sequence[str], output: Tail) -> Program:
+    def start(
+        arguments: Sequence[str],
+        output: Tail,
+        /,
+        *,
+        stdin: IO[bytes] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Program:
         try:
             process = subprocess.Popen(
                 list(arguments),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                env=None if environment is None else {**os.environ, **environment},
                 process_group=0,
             )
         except FileNotFoundError as error:

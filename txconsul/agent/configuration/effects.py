@@ -39,6 +39,7 @@ EFFECTIVE = frozenset(
     tls.defaults.cert_file tls.defaults.key_file tls.defaults.tls_cipher_suites tls.defaults.tls_min_version
     tls.defaults.verify_incoming tls.https.ca_file tls.https.ca_path tls.https.cert_file tls.https.key_file
     tls.https.tls_cipher_suites tls.https.tls_min_version tls.https.verify_incoming translate_wan_addrs unix_sockets.
+    watches
     """.split()  # noqa: SIM905
 )
 

@@ -1,0 +1,1 @@
+"""The watches of a configuration."""

@@ -1,0 +1,1 @@
+"""The watches of an agent's configuration, and the handlers that they run (layer 6)."""
