@@ -1,15 +1,59 @@
-"""What the configuration says of the agent's cache."""
+"""What the configuration says of the agent's cache, and what metrics tell of it."""
 
 from __future__ import annotations
 
 import math
 
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.agent.caching import CachedServer
 from tests.agent.configuring import ConfigurationTestCase
-from txconsul.agent.cached import fetch_limits
+from txconsul.agent.cached import CACHED, fetch_limits, measure
 from txconsul.agent.dns import dns_settings
 from txconsul.caching.entry import FetchLimits
+from txconsul.metrics.metrics import Metrics
+from txconsul.metrics.names import help_of
+from txconsul.records.queries import ServiceSpecificRequest
 
 SERVER = 'server = true bootstrap = true data_dir = "d" bind_addr = "127.0.0.1"'
+
+
+class MetricTests(SynchronousTestCase):
+    """What is told of the cache."""
+
+    def test_told(self) -> None:
+        """Hits, misses and fetches by kind, fetches of all, and how many answers are kept."""
+        server, metrics = CachedServer(), Metrics()
+        measure(server.cache, metrics)
+        server.register("n1")
+        web = ServiceSpecificRequest(datacenter="dc1", service_name="web")
+        server.ask("Health.ServiceNodes", web)
+        server.turn()
+        server.ask("Health.ServiceNodes", web)
+        refused = server.ask("Health.ServiceNodes", web, filter="no ==")
+        server.turn()
+        self.failureResultOf(refused)
+        document = metrics.document()
+        told = {(one["Name"], *one["Labels"].values()): one["Count"] for one in document["Counters"]}
+        self.assertEqual(
+            told,
+            {
+                ("consul.cache.health-services.hit",): 1,
+                ("consul.cache.health-services.miss_new",): 2,
+                ("consul.cache.health-services.fetch_success",): 1,
+                ("consul.cache.health-services.fetch_error",): 1,
+                ("consul.cache.fetch_success", "false"): 1,
+                ("consul.cache.fetch_error", "true"): 1,
+            },
+        )
+        self.assertEqual(
+            [(one["Name"], one["Value"]) for one in document["Gauges"]], [("consul.cache.entries_count", 1)]
+        )
+
+    def test_described(self) -> None:
+        """Every kind is in the table of metrics."""
+        for kind in CACHED.values():
+            self.assertIsNotNone(help_of(f"cache.{kind.name}.hit"), kind.name)
 
 
 class SettingsTests(ConfigurationTestCase):

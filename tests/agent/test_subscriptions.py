@@ -353,11 +353,15 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.called, ["x"])
 
     def test_notKept(self) -> None:
-        """What is gone already is called back for at once, in the next turn."""
-        self.watch((HEALTH, self.kept))
-        self.assertEqual(self.called, [])
+        """What is not there, or ages unseen, cannot be watched; nor can what is asked beside it."""
+        self.assertIsNone(self.watch((HEALTH, self.kept)))
+        self.keep()
+        everywhere = DCSpecificRequest(datacenter="dc1", options=QueryOptions(use_cache=True))
+        self.server.cache.call("Catalog.ListDatacenters", everywhere, Context())
         self.server.turn()
-        self.assertEqual(self.called, ["x"])
+        self.assertIsNone(self.watch((HEALTH, self.kept), ("Catalog.ListDatacenters", everywhere)))
+        self.server.register("n2")
+        self.assertEqual(self.called, [])
 
     def test_expired(self) -> None:
         """What nobody asks for is called back for, and given up later."""

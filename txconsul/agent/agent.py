@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from txconsul import CONSUL_VERSION, __version__
 from txconsul.agent import identity
 from txconsul.agent.antientropy import AntiEntropy
-from txconsul.agent.cached import agent_cache, fetch_limits
+from txconsul.agent.cached import agent_cache, fetch_limits, measure
 from txconsul.agent.check_settings import check_identity, check_limits, check_surroundings
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, UnixSockets
@@ -125,6 +125,7 @@ class Agent(MultiService):
         self.server.setServiceParent(self)
         self._rng = Random(SystemRandom().getrandbits(64))
         self.cache = agent_cache(configuration, self.server.door, self._clock, self._rng)
+        measure(self.cache, self._telemetry.metrics)
         self.local = LocalState(configuration.check_update_interval, configuration.discard_check_output, self._rng)
         self._check_surroundings = check_surroundings(configuration, network)
         self._running_checks = self._make_running_checks()

@@ -35,6 +35,8 @@ __all__ = ["FETCH_SECONDS", "NothingKept", "Subscriptions"]
 FETCH_SECONDS = 600
 #: What an entry takes beside the rows of its answer: itself, its question, its poll.
 ENTRY_BYTES = 3000
+#: What a row takes beside the stored records that it shows, where they are here.
+ROW_BYTES = 300
 _SOURCE = "cache"
 
 
@@ -134,7 +136,7 @@ class Subscriptions:
     def watch(self, asked: Iterable[tuple[str, Any]], callback: Callable[[], object]) -> Callable[[], None] | None:
         """
         Call back, once, when an answer given here to any of some reads may have changed. Of those whose answers are
-        kept, when another is kept, or none any more.
+        kept, when another is kept, or none any more, or when it is to be asked for again, lest it be given up.
 
         @param asked: methods and requests, as they were called, anonymously.
         @param callback: called in the turn of the change. It must not raise.
@@ -148,17 +150,15 @@ class Subscriptions:
             else:
                 elsewhere.append((method, request))
         watcher = _Watcher(self._core, keys, callback)
-        for key in keys:
-            if not self._core.watch(key, watcher):
-                self._clock.callLater(0, watcher)  # what was read is gone already
-                break
-        if elsewhere:
+        told = all(self._core.watch(key, watcher) for key in keys)
+        if told and elsewhere:
             stop = self._door.watch(elsewhere, watcher)
-            if stop is None:
-                watcher.stop()
-                return None
-            watcher.stop_elsewhere = stop
-        return watcher.stop
+            told = stop is not None
+            watcher.stop_elsewhere = stop or _nothing
+        if told:
+            return watcher.stop
+        watcher.stop()
+        return None
 
     def close(self) -> None:
         """The agent stops: forget all, and let nobody wait."""
@@ -237,6 +237,8 @@ class Subscriptions:
             # Whatever is rendered from it is rendered once, and goes when it goes.
             view = View(answer.value, lambda _, more: self._grown(fetch.entry, answer, more))
             size += view.size
+        else:
+            size += ROW_BYTES * len(getattr(answer.value, "nodes", None) or ())
         answer = msgspec.structs.replace(answer, view=view)
         self._core.fetched(fetch.entry, fetch.number, answer.index, answer, size, self._clock.seconds())
         self._driver.drain()

@@ -85,7 +85,8 @@ class Cache:
     @ivar limits: may be replaced at any time.
     @ivar size: about how many bytes all values take.
     @ivar counts: how often what happened: C{("hit", kind)}, C{("miss_new", kind)}, C{("miss_block", kind)},
-        C{("fetch_success", kind)}, C{("fetch_error", kind)} and C{("evict_expired", "")}.
+        C{("fetch_success", kind)}, C{("fetch_error", kind)}, of those C{("fetch_refused", kind)}, and
+        C{("evict_expired", "")}.
     """
 
     def __init__(
@@ -218,6 +219,7 @@ class Cache:
         kind = entry.kind
         self.counts["fetch_error", kind.name] += 1
         if refused:
+            self.counts["fetch_refused", kind.name] += 1
             self._drop(entry, error)
             return
         entry.failures += 1

@@ -26,6 +26,16 @@ _TABLE = """
     api.http | sample | method path | HTTP requests, errors and waiting included, by method and row of the API's table
     autopilot.failure_tolerance | gauge | | Voting servers that may be lost
     autopilot.healthy | gauge | | 1 while the group has a leader
+    cache.catalog-datacenters.* | counter | | Hits, misses and fetches of the cache, of datacenters
+    cache.catalog-list-services.* | counter | | Hits, misses and fetches of the cache, of names of services
+    cache.catalog-services.* | counter | | Hits, misses and fetches of the cache, of instances of services
+    cache.entries_count | gauge | | Answers that the agent's cache keeps
+    cache.evict_expired | counter | | Answers that it gave up since nobody asked for them
+    cache.fetch_error | counter | fatal | Fetches that failed, of answers of all kinds; fatal ones end what is kept
+    cache.fetch_success | counter | result_not_modified | Fetches that did not
+    cache.health-services.* | counter | | Hits, misses and fetches of the cache, of the health of services
+    cache.node-services.* | counter | | Hits, misses and fetches of the cache, of services of nodes
+    cache.prepared-query.* | counter | | Hits, misses and fetches of the cache, of prepared queries' answers
     catalog.connect.query | counter | service | Catalog queries for the mesh's instances of a service
     catalog.connect.query-tags | counter | service tag | Those of them that named tags
     catalog.connect.not-found | counter | service | Those of them that found none
