@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.local_agent import NODE, LocalAgent, fields
-from txconsul.agent.antientropy import INTERVAL_SECONDS, same_check, same_service, scale
+from txconsul.agent.antientropy import ADDRESSES_SECONDS, INTERVAL_SECONDS, same_check, same_service, scale
 from txconsul.errors import InvalidRequest, NoLeader
 from txconsul.records.agent import CheckDefinition
+from txconsul.records.autopilot import SystemMetadataEntry, SystemMetadataRequest
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.health import CRITICAL, PASSING, SERF_HEALTH, WARNING, HealthCheck
-from txconsul.records.service import CheckType, NodeService, ServiceDefinition
+from txconsul.records.service import CheckType, NodeService, ServiceAddress, ServiceConnect, ServiceDefinition
 
 MINUTE = 60 * 1_000_000_000
 
@@ -181,6 +182,20 @@ class SyncTests(SynchronousTestCase):
         self.assertEqual(self.agent.services()["free"].tags, ("new",))
         self.assertEqual(self.agent.registrations.services()["free"].tags, ("new",))
         self.assertEqual(self.agent.services()["bound"].tags, ("old",))
+
+    def test_virtualAddress(self) -> None:
+        """A service of the mesh shows the address that the servers gave it a moment later; asking for it ends then."""
+        entry = SystemMetadataEntry(key="virtual-ips", value="true")
+        request = SystemMetadataRequest(datacenter="dc1", op="upsert", entry=entry)
+        self.agent.served.call("SystemMetadata.Apply", request)
+        self.register("web", port=80, connect=ServiceConnect(native=True))
+        self.agent.clock.advance(0)
+        asked = self.agent.served.door.asked
+        before = asked["Catalog.NodeServices"]
+        self.agent.clock.pump([ADDRESSES_SECONDS / 4] * 40)
+        found = self.agent.registrations.services()["web"].tagged_addresses or {}
+        self.assertEqual(found["consul-virtual"], ServiceAddress(address="240.0.0.1", port=80))
+        self.assertEqual(asked["Catalog.NodeServices"], before + 1)
 
     def test_triedAgain(self) -> None:
         """What fails is tried again, more and more rarely, until it succeeds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,17 @@ from tests.agent.local_agent import LocalAgent
 from txconsul.agent.checks.kinds import NotRun
 from txconsul.agent.definitions import as_configured, from_configuration
 from txconsul.agent.running_checks import Limits
+from txconsul.codec.json import encode
+from txconsul.endpoints.agent_services import shown_service
 from txconsul.errors import BadRequest, InvalidRequest, NotFound
 from txconsul.records.agent import CheckDefinition
 from txconsul.records.health import CRITICAL, PASSING, WARNING
 from txconsul.records.service import (
     CheckType,
     ConnectProxyConfig,
+    ExposeConfig,
+    ExposePath,
+    MeshGatewayConfig,
     ServiceAddress,
     ServiceConnect,
     ServiceDefinition,
@@ -68,6 +74,21 @@ class ServiceTests(RegistrationTestCase):
         own = ServiceAddress(address="127.0.0.9", port=80)
         self.assertEqual(found.tagged_addresses, {"lan_ipv4": own, "wan_ipv4": own})
         self.assertEqual(found.weights, Weights(passing=1, warning=1))
+
+    def test_upstreamsThroughGateways(self) -> None:
+        """What a proxy says of gateways holds for its upstreams, in the agent and in the catalog."""
+        proxy = ConnectProxyConfig(
+            destination_service_name="web",
+            mesh_gateway=MeshGatewayConfig(mode="local"),
+            upstreams=(Upstream(destination_name="db", local_bind_port=1),),
+            expose=ExposeConfig(paths=(ExposePath(path="/", listener_port=2),)),
+        )
+        self.register("side", kind="connect-proxy", port=1, proxy=proxy)
+        found = self.agent.registrations.services()["side"]
+        self.assertEqual([one.mesh_gateway.mode for one in found.proxy.upstreams or ()], ["local"])
+        shown = shown_service(found, "dc1").proxy
+        assert shown is not None
+        self.assertEqual(json.loads(encode(shown))["Expose"]["Paths"][0]["ParsedFromCheck"], False)
 
     def test_checkIds(self) -> None:
         """A single check is named after its service, several are numbered; one with an id keeps it."""

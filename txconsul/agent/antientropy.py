@@ -40,6 +40,9 @@ SERVERS_SERVICE = "consul"
 SERVERS_ADDRESSES = "consul-"
 #: Seconds between two comparisons of everything, in a small cluster (Consul's C{ae_interval}).
 INTERVAL_SECONDS = 60.0
+#: Seconds after which everything is compared again when a service of the mesh was told of: by then the servers have
+#: given it a virtual address, which the agent shows, too. Several services that come together are compared together.
+ADDRESSES_SECONDS = 1.0
 #: Up to so many nodes the interval stays; then it grows by itself with each doubling.
 SCALE_NODES = 128
 #: Seconds before what failed is tried again: at first, and at most. Both are drawn up to twice as long.
@@ -252,6 +255,12 @@ def _same_node(node: RegisterRequest, there: Node) -> bool:
     )
 
 
+def awaits_address(service: NodeService) -> bool:
+    """Whether the servers are to give a service a virtual address, which its agent has not heard of."""
+    in_mesh = service.kind == "connect-proxy" or service.connect.native
+    return in_mesh and not any(name.startswith(SERVERS_ADDRESSES) for name in service.tagged_addresses or ())
+
+
 # ---- the service ----
 
 
@@ -287,6 +296,7 @@ class AntiEntropy(Service):
         self._changed = False
         self._failures = 0
         self._unreachable = False
+        self._addresses_due = False
         self._local.tell(at_once=True)
         self._stop_watching: Callable[[], None] | None = None
 
@@ -352,6 +362,9 @@ class AntiEntropy(Service):
         if whole:
             interval = INTERVAL_SECONDS * scale(self._nodes())
             self._whole_at = self._clock.seconds() + interval * (1 + self._rng.random())
+        if self._addresses_due:
+            self._addresses_due = False
+            self._whole_at = min(self._whole_at, self._clock.seconds() + ADDRESSES_SECONDS)
 
     def _failed(self, reason: Failure) -> None:
         if reason.check(CancelledError) and not self.running:
@@ -378,6 +391,9 @@ class AntiEntropy(Service):
                 refused = error  # it must not keep the others from being told
             else:
                 repair.done(self._clock.seconds())
+                told = repair.request
+                if isinstance(told, RegisterRequest) and told.service is not None and awaits_address(told.service):
+                    self._addresses_due = True
         if refused is not None:
             raise refused
 

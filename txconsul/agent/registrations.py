@@ -25,6 +25,7 @@ from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.sidecar import SUFFIX, as_service, checks_of, free_port, listening_checks, sidecar_of
 from txconsul.codec.duration import SECOND, format_duration
 from txconsul.codec.goquote import quote
+from txconsul.endpoints.central_config import merged_service
 from txconsul.endpoints.service_rules import service_problem
 from txconsul.errors import BadRequest, InvalidRequest, NotFound, TxconsulError
 from txconsul.records.agent import CheckDefinition
@@ -273,7 +274,7 @@ class Registrations(Service):
         else:
             self._files.forget_service(service.id)
         old = {one.check_id for one in self._local.checks_of(service.id)}
-        self._local.add_service(service, token, configured)
+        self._local.add_service(merged_service(service), token, configured)
         kept_ids = set()
         for number, what in enumerate(checks, 1):
             id = what.check_id or f"service:{service.id}" + (f":{number}" if len(checks) > 1 else "")

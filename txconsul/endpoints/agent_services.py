@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -23,6 +23,8 @@ from txconsul.endpoints.site import Local, Site
 from txconsul.errors import NotFound, Unavailable
 from txconsul.language.bexpr import filter_for, select_seen
 from txconsul.records.agent import (
+    AgentExpose,
+    AgentExposePath,
     AgentProxy,
     AgentService,
     AgentUpstream,
@@ -33,10 +35,13 @@ from txconsul.records.agent import (
     ServiceHealth,
     UpdateCheckRequest,
 )
+from txconsul.records.base import Record
 from txconsul.records.health import CRITICAL, MAINTENANCE, PASSING, WARNING, HealthCheck
-from txconsul.records.service import ConnectProxyConfig, NodeService, ServiceConnect, Upstream, Weights
+from txconsul.records.service import ConnectProxyConfig, NodeService, ServiceConnect, Weights
 
 __all__ = ["Verdict", "aggregated", "shown_service"]
+
+R = TypeVar("R", bound=Record)
 
 _KINDS_WITH_PROXY = frozenset(
     {"connect-proxy", "mesh-gateway", "terminating-gateway", "ingress-gateway", "api-gateway"}
@@ -79,12 +84,18 @@ def shown_service(service: NodeService, datacenter: str) -> AgentService:
 
 
 def _shown_proxy(proxy: ConnectProxyConfig) -> AgentProxy:
-    values = {name: getattr(proxy, name) for name in ConnectProxyConfig.__struct_fields__ if name != "upstreams"}
-    upstreams = None
-    if proxy.upstreams is not None:
-        names = Upstream.__struct_fields__
-        upstreams = tuple([AgentUpstream(**{name: getattr(one, name) for name in names}) for one in proxy.upstreams])
-    return AgentProxy(**values, upstreams=upstreams)
+    expose = _shown(AgentExpose, proxy.expose, paths=_all_shown(AgentExposePath, proxy.expose.paths))
+    return _shown(AgentProxy, proxy, upstreams=_all_shown(AgentUpstream, proxy.upstreams), expose=expose)
+
+
+def _shown(kind: type[R], record: Record, **changed: Any) -> R:
+    """A record as the agent shows it: its own kind of it, with the same values but for those that are given."""
+    values = {name: getattr(record, name) for name in record.__struct_fields__}
+    return kind(**{**values, **changed})
+
+
+def _all_shown(kind: type[R], records: tuple[Record, ...] | None) -> tuple[R, ...] | None:
+    return None if records is None else tuple([_shown(kind, one) for one in records])
 
 
 @server("Agent.Services", LocalRequest, Rule.AGENT)

@@ -14,6 +14,8 @@ from txconsul.records.query import DEFAULT, QueryOptions
 from txconsul.records.service import (
     CheckType,
     ConnectProxyConfig,
+    ExposeConfig,
+    ExposePath,
     Locality,
     ServiceAddress,
     ServiceConnect,
@@ -23,6 +25,8 @@ from txconsul.records.service import (
 )
 
 __all__ = [
+    "AgentExpose",
+    "AgentExposePath",
     "AgentProxy",
     "AgentService",
     "AgentUpstream",
@@ -64,9 +68,22 @@ class AgentUpstream(Upstream, frozen=True):
     datacenter: Annotated[str, OMIT_JSON] = ""
 
 
+class AgentExposePath(ExposePath, frozen=True):
+    """A path that a proxy lets through, as its own agent shows it."""
+
+    parsed_from_check: bool = False
+
+
+class AgentExpose(ExposeConfig, frozen=True):
+    """The paths that a proxy lets through, as its own agent shows them."""
+
+    paths: Annotated[tuple[AgentExposePath, ...] | None, OMIT_JSON] = None
+
+
 class AgentProxy(ConnectProxyConfig, frozen=True):
     """The proxy part of a registration, as its own agent shows it."""
 
+    expose: AgentExpose = AgentExpose()
     mode: Annotated[str, OMIT_JSON] = ""
     upstreams: Annotated[tuple[AgentUpstream, ...] | None, OMIT_JSON] = None
 
