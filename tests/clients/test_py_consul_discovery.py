@@ -1,4 +1,4 @@
-"""py-consul on services: its agent, catalog, health, coordinate, transaction and session calls."""
+"""py-consul on services: its agent, catalog, health, query, coordinate, transaction and session calls."""
 
 from __future__ import annotations
 
@@ -303,7 +303,7 @@ class HealthTests(DiscoveryTestCase):
 
 
 class MoreTests(DiscoveryTestCase):
-    """C{client.coordinate}, C{txn} and C{session}, where they have to do with services."""
+    """C{client.coordinate}, C{query}, C{txn} and C{session}, where they have to do with services."""
 
     def test_coordinates(self) -> None:
         """A node's coordinate is told of, and comes to be known."""
@@ -316,6 +316,37 @@ class MoreTests(DiscoveryTestCase):
             lambda found: bool(found),
         )
         self.assertEqual((found["Node"], found["Coord"]["Vec"]), (name, [0.1] * 8))
+
+    def test_queries(self) -> None:
+        """
+        A prepared query is created, shown, changed, carried out by its name, explained, and deleted. This client makes
+        each a template, and templates are not carried out by id.
+        """
+        query = self.client.query
+        for number, status in enumerate(("passing", "critical")):
+            self.node(
+                f"-{number}",
+                service={"Service": self.name, "ID": f"s{number}", "Tags": ["all", f"t{number}"]},
+                check={"CheckID": "c", "Name": "c", "Status": status, "ServiceID": f"s{number}"},
+            )
+        id = query.create(self.name, name=f"{self.name}-query", tags=["all"], ttl="10s")["ID"]
+        self.assertIn(id, [one["ID"] for one in query.list()])
+        self.assertEqual(query.get(id)[0]["Service"]["Tags"], ["all"])
+        found = query.execute(f"{self.name}-query")
+        self.assertEqual([one["Service"]["ID"] for one in found["Nodes"]], ["s0"])
+        self.assertEqual((found["DNS"]["TTL"], found["Datacenter"], found["Failovers"]), ("10s", "dc1", 0))
+        with self.assertRaises(consul.ConsulException):
+            query.execute(id)
+        self.assertIs(query.update(id, self.name, name=f"{self.name}-query", tags=["t1"]), True)
+        self.assertEqual(query.execute(f"{self.name}-query")["Nodes"], [])
+        template = query.create(service="${match(1)}", name=f"{self.name}-find-", regexp=f"^{self.name}-find-(.*)$")[
+            "ID"
+        ]
+        self.addCleanup(query.delete, template)
+        self.assertEqual(query.explain(f"{self.name}-find-web")["Query"]["Service"]["Service"], "web")
+        self.assertEqual(len(query.execute(f"{self.name}-find-{self.name}", limit=1)["Nodes"]), 1)
+        self.assertIs(query.delete(id), True)
+        self.assertIsNone(query.execute(f"{self.name}-query"))
 
     def test_transaction(self) -> None:
         """Node, service and check are set, read and deleted together."""

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.agent.test_server import OneServer
 from tests.dns.asking import NOW, Asking, FakeNetwork, question, show
+from tests.dns.fuzzing import Edge, attack
 from txconsul.dns.message import decode
 from txconsul.dns.server import DNSServer
 from txconsul.dns.settings import DNSSettings
@@ -45,6 +46,16 @@ class MemoryTests(SynchronousTestCase):
             one.kill()
             one.start()
         self.assertEqual(one.failures, [])
+
+    def test_mutated(self) -> None:
+        """
+        Thousands of questions with mistakes, over UDP and TCP, have one answer or none, and none is slow;
+        C{python -m tests.dns.fuzzing} puts more of them.
+        """
+        edge = Edge()
+        self.assertLess(attack(edge, Random(6), 3000), 0.5)
+        self.assertGreater(edge.told["answered"], 4000)
+        self.assertEqual((self.flushLoggedErrors(), edge.one.failures), ([], []))
 
     def ask(self, edge: DNSServer, name: str, kind: str) -> list[str]:
         """The answers to a question."""
