@@ -29,10 +29,10 @@ class SampleTests(SynchronousTestCase):
         assert found is not None
         mean = math.fsum(values) / len(values)
         self.assertEqual((found.count, found.least, found.most), (len(values), min(values), max(values)))
-        self.assertAlmostEqual(found.mean, mean, delta=1e-6 + abs(mean) * 1e-6)
+        self.assertLessEqual(abs(found.mean - mean), 1e-6 + abs(mean) * 1e-6)
         if len(values) > 1:
             variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
-            self.assertAlmostEqual(found.deviation, math.sqrt(variance), delta=1.0)
+            self.assertLessEqual(abs(found.deviation - math.sqrt(variance)), 1.0)
 
     def test_quantiles(self) -> None:
         """Shares of the newest values are below them; of the older ones nothing is known any more."""
