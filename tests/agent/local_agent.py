@@ -105,7 +105,9 @@ class LocalAgent:
         )
         files = DefinitionFiles(directory)
         ports = (21000, 21001)
-        self.registrations = Registrations("a", self.local, self.running, files, self.clock, lambda: self.wall, ports)
+        self.registrations = Registrations(
+            "a", self.local, self.running, files, self.clock, lambda: self.wall, ports, (21500, 21502)
+        )
         self.served.site.local = self.registrations
         self.entropy = AntiEntropy(self.local, self.served.door, NODE, self.clock, rng, lambda: 1)
         alive = HealthCheck(node="a", check_id=SERF_HEALTH, name="Serf Health Status", status=PASSING)

@@ -236,6 +236,7 @@ class Agent(MultiService):
             self._clock,
             time.time,
             (it.ports.sidecar_min, it.ports.sidecar_max),
+            (it.ports.expose_min, it.ports.expose_max),
         )
 
     def _make_anti_entropy(self) -> AntiEntropy:

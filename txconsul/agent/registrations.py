@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from txconsul.agent.checks.kinds import kind_of
 from txconsul.agent.configuration.definitions import check_problem, metadata_problem, weight_problem
 from txconsul.agent.definitions import as_configured, from_configuration
+from txconsul.agent.exposing import Exposure
 from txconsul.agent.local import LocalState
 from txconsul.agent.persistence import CheckState, DefinitionFiles, PersistedCheck, PersistedService
 from txconsul.agent.running_checks import RunningChecks
@@ -59,6 +60,7 @@ class Registrations(Service):
     """
     @ivar node: the node's name.
     @param sidecar_ports: from which sidecars without a port get one: lowest and highest.
+    @param exposed_ports: from which checks that go through a proxy get one; the second is the first not given.
     @param wall: the time of day in Unix seconds, for what must outlive the process.
     """
 
@@ -74,6 +76,7 @@ class Registrations(Service):
         clock: IReactorTime,
         wall: Callable[[], float],
         sidecar_ports: tuple[int, int] = (-1, -1),
+        exposed_ports: tuple[int, int] = (0, 0),
     ) -> None:
         self.node = node
         self._local = local
@@ -82,6 +85,7 @@ class Registrations(Service):
         self._clock = clock
         self._wall = wall
         self._sidecar_ports = sidecar_ports
+        self._exposure = Exposure(*exposed_ports)
         self._definitions: dict[str, _Definition] = {}
         self._before: dict[str, HealthCheck] = {}
         self._reaping = LoopingCall(self._reap)
@@ -130,6 +134,7 @@ class Registrations(Service):
                 self._remove_check(id)
             gone = [id for id, one in self._local.services.items() if one.configured and not one.deleted]
             for id in gone:
+                self._exposure.drop(self._local.services[id].service)
                 self._local.remove_service(id)
             self._load_services(services)
             self._load_checks(checks)
@@ -164,6 +169,7 @@ class Registrations(Service):
             service, locally_registered_as_sidecar=kept.locally_registered_as_sidecar, create_index=0, modify_index=0
         )
         self._local.add_service(service, kept.token)
+        self._exposure.put(service)
 
     def _restore_check(self, kept: PersistedCheck) -> None:
         check = kept.check
@@ -274,7 +280,8 @@ class Registrations(Service):
         else:
             self._files.forget_service(service.id)
         old = {one.check_id for one in self._local.checks_of(service.id)}
-        self._local.add_service(merged_service(service), token, configured)
+        merged = merged_service(service)
+        self._local.add_service(merged, token, configured)
         kept_ids = set()
         for number, what in enumerate(checks, 1):
             id = what.check_id or f"service:{service.id}" + (f":{number}" if len(checks) > 1 else "")
@@ -296,6 +303,21 @@ class Registrations(Service):
         if replace_checks:
             for id in old - kept_ids:
                 self._remove_check(id)
+        if self._exposure.put(merged):
+            self._reroute(merged.proxy.destination_service_id)
+
+    def _reroute(self, service_id: str) -> None:
+        """Let a service's checks go where they should now: through its proxy, or directly."""
+        for check in list(self._local.checks_of(service_id)):
+            known = self._definitions.get(check.check_id)
+            if known is None:
+                continue
+            what, port = self._exposure.routed(service_id, check.check_id, known.what)
+            if port != check.exposed_port or port:
+                check = msgspec.structs.replace(check, exposed_port=port)
+                configured = self._local.checks[check.check_id].configured
+                self._local.add_check(check, self._clock.seconds(), known.token, configured)
+                self._running.start(check, what, known.token)
 
     def deregister_service(self, id: str) -> None:
         """
@@ -312,8 +334,11 @@ class Registrations(Service):
     def _remove_service(self, id: str) -> None:
         for check in list(self._local.checks_of(id)):
             self._remove_check(check.check_id)
+        removed = self._local.service(id)
         self._local.remove_service(id)
         self._files.forget_service(id)
+        if removed is not None and self._exposure.drop(removed):
+            self._reroute(removed.proxy.destination_service_id)
         sidecar = self._local.service(f"{id}{SUFFIX}")
         if sidecar is not None and sidecar.locally_registered_as_sidecar:
             self._remove_service(sidecar.id)
@@ -372,6 +397,8 @@ class Registrations(Service):
                 check = msgspec.structs.replace(check, service_name=owner.service, service_tags=owner.tags)
         if what is not None:
             self._running.vet(what, configured)
+        routed, port = (None, 0) if what is None else self._exposure.routed(check.service_id, id, what)
+        check = msgspec.structs.replace(check, exposed_port=port)
         if not configured:
             self._files.keep_check(PersistedCheck(check=check, chk_type=what, token=token))
         left = None
@@ -380,9 +407,9 @@ class Registrations(Service):
         self._running.stop(id)
         self._definitions.pop(id, None)
         self._local.add_check(check, self._clock.seconds(), token, configured)
-        if what is not None:
+        if what is not None and routed is not None:
             self._definitions[id] = _Definition(what, token)
-            self._running.start(check, what, token, left)
+            self._running.start(check, routed, token, left)
 
     def _told_before(self, check: HealthCheck, ttl: float) -> tuple[HealthCheck, float | None]:
         """A TTL check as it was before the restart, if that still holds, and the seconds for which it does."""
@@ -406,6 +433,9 @@ class Registrations(Service):
         self._remove_check(id)
 
     def _remove_check(self, id: str) -> None:
+        check = self._local.check(id)
+        if check is not None:
+            self._exposure.forget(check.service_id, id)
         self._running.stop(id)
         self._definitions.pop(id, None)
         self._local.remove_check(id)

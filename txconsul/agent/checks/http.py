@@ -22,6 +22,7 @@ from zope.interface import implementer
 from txconsul.agent.checks.dialing import CannotDial, CheckTLS, Secure, Target, dial, split_address
 from txconsul.agent.checks.http_client import HTTPClient, Reply
 from txconsul.agent.checks.proxying import PORTS, authorization, proxy_for, tunnel
+from txconsul.agent.checks.tcp import LOOPBACK
 from txconsul.errors import PeerMisbehaved
 from txconsul.interfaces import ICheck, INetwork
 from txconsul.records.health import CRITICAL, PASSING, WARNING, CheckResult
@@ -123,7 +124,7 @@ class HTTPCheck:
         url = urlsplit(text)
         if url.scheme not in PORTS:
             raise ValueError(f'unsupported protocol scheme "{url.scheme}"')
-        if not url.hostname:
+        if not url.netloc.rpartition("@")[2]:
             raise ValueError("no Host in request URL")
         return url
 
@@ -150,8 +151,9 @@ class HTTPCheck:
             host, port = split_address(proxy.netloc.rpartition("@")[2], PORTS["http"])
         elif proxy is not None:
             connect = tunnel(self._network, proxy)
+        target = Target(host or LOOPBACK, port, secure)
         factory: Any = Factory.forProtocol(HTTPClient)
-        client: HTTPClient = await dial(self._network, Target(host, port, secure), factory, self._timeout, connect)
+        client: HTTPClient = await dial(self._network, target, factory, self._timeout, connect)
         return client
 
     def _request(self, url: SplitResult, method: str, body: bytes, proxy: SplitResult | None) -> bytes:

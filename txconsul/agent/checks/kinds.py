@@ -115,7 +115,7 @@ def _http(it: Making) -> ICheck:
     what = it.definition
     return HTTPCheck(
         it.surroundings.network,
-        what.http,
+        what.proxy_http or what.http,
         method=what.method,
         headers=what.header,
         body=what.body,
@@ -144,7 +144,12 @@ def _script(it: Making) -> ICheck:
 
 def _grpc(it: Making) -> ICheck:
     what = it.definition
-    return GRPCCheck(it.surroundings.network, what.grpc, it.timeout, it.secure(ALPN) if what.grpc_use_tls else None)
+    return GRPCCheck(
+        it.surroundings.network,
+        what.proxy_grpc or what.grpc,
+        it.timeout,
+        it.secure(ALPN) if what.grpc_use_tls else None,
+    )
 
 
 def _h2ping(it: Making) -> ICheck:

@@ -19,7 +19,7 @@ EFFECTIVE = frozenset(
     check checks service services check_output_max_size check_update_interval discard_check_output
     enable_agent_tls_for_checks enable_local_script_checks enable_script_checks server_name
     tls.internal_rpc.ca_file tls.internal_rpc.ca_path tls.internal_rpc.cert_file tls.internal_rpc.key_file
-    ports.sidecar_min_port ports.sidecar_max_port
+    ports.expose_max_port ports.expose_min_port ports.sidecar_min_port ports.sidecar_max_port
     addresses.dns addresses.http addresses.https advertise_addr advertise_addr_ipv4 advertise_addr_ipv6
     advertise_addr_wan advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect
     client_addr data_dir alt_domain datacenter default_query_time disable_http_unprintable_char_filter
