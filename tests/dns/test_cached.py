@@ -14,6 +14,7 @@ from txconsul.dns.message import NXDOMAIN, decode
 from txconsul.dns.server import DNSServer
 from txconsul.dns.settings import DNSSettings
 from txconsul.errors import NoLeader
+from txconsul.records.prepared_query import PreparedQuery, PreparedQueryRequest, ServiceQuery
 
 
 class CachedAsking(Asking):
@@ -106,3 +107,19 @@ class CachedTests(SynchronousTestCase):
         hits = asking.cached.cache.counts["hit", "health-services"]
         self.assertEqual(len(decode(asking.send(question("web.service.consul"))[0]).answer), 1)
         self.assertEqual(asking.cached.cache.counts["hit", "health-services"], hits)
+
+    def test_queries(self) -> None:
+        """A prepared query is answered from what was fetched for it, as long as that is young enough."""
+        asking = CachedAsking(cache_max_age=10.0)
+        asking.service("n1", "10.0.0.1", "web")
+        query = PreparedQuery(name="q", service=ServiceQuery(service="web", near="_ip"))
+        asking.served.call("PreparedQuery.Apply", PreparedQueryRequest(op="create", query=query))
+        self.assertEqual(len(asking.ask("q.query.consul").answer), 1)
+        asking.service("n2", "10.0.0.2", "web")
+        self.assertEqual(len(asking.ask("q.query.consul").answer), 1)
+        self.assertEqual(len(asking.server.udp_answers), 0)
+        asking.cached.clock.advance(11)
+        self.assertEqual(len(asking.ask("q.query.consul").answer), 2)
+        # one answer for all who ask, whatever their addresses
+        self.assertEqual(len(asking.cached.cache), 1)
+        self.assertEqual(asking.ask("none.query.consul").rcode, NXDOMAIN)

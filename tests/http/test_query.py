@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.http.test_api import Asking
+from tests.agent.caching import CachedServer
+from tests.http.test_api import Asking, settings
+from txconsul.http.api import API
 from txconsul.http.rendered import RenderedInstances
+from txconsul.http.response import Response
+from txconsul.http.table import ROUTES
 from txconsul.records.catalog import CheckServiceNode, Node, RegisterRequest
 from txconsul.records.health import HealthCheck
 from txconsul.records.service import NodeService
@@ -137,6 +142,53 @@ class QueryTests(SynchronousTestCase):
         self.refused(500, "Invalid prepared query: Must be bound to a session", "PUT", f"/v1/query/{id}")
         words = "failed prepared query lookup: index error: UUID must be 36 characters"
         self.refused(500, words, "GET", "/v1/query/x")
+
+
+class CachedTests(SynchronousTestCase):
+    """C{?cached}."""
+
+    def setUp(self) -> None:
+        self.asking = Asking()
+        self.served = self.asking.served = served = CachedServer()
+        self.asking.api = API(served.door, settings(), ROUTES, served.cache)
+        served.register("n1")
+        answer = self.asking.ask("POST", "/v1/query", b'{"Name": "q", "Service": {"Service": "web"}}')
+        self.assertEqual(answer.status, 200)
+
+    def answer(self, target: str, **headers: str) -> Response:
+        """The answer, which comes in the next turn where it was not kept."""
+        answer = self.asking.raw("GET", target, **headers)
+        self.served.turn()
+        return self.successResultOf(answer) if isinstance(answer, Deferred) else answer  # type: ignore[no-any-return]
+
+    def run_query(self, query: str = "", **headers: str) -> tuple[bytes, int]:
+        """The answer's head, and how many instances it has."""
+        answer = self.answer(f"/v1/query/q/execute?cached{query}", **headers)
+        return answer.head, len(json.loads(answer.body)["Nodes"])  # type: ignore[arg-type]
+
+    def test_kept(self) -> None:
+        """What was fetched is given until somebody wants it younger."""
+        head, count = self.run_query()
+        self.assertIn(b"X-Cache: MISS\r\n", head)
+        self.served.register("n2")
+        self.served.clock.advance(5)
+        head, count = self.run_query(x_forwarded_for="10.0.0.7")
+        self.assertIn(b"X-Cache: HIT\r\nAge: 5\r\n", head)
+        self.assertEqual(count, 1)
+        head, count = self.run_query(cache_control="max-age=3")
+        self.assertIn(b"X-Cache: MISS\r\n", head)
+        self.assertEqual(count, 2)
+
+    def test_distinct(self) -> None:
+        """What makes another answer is kept for itself."""
+        for query in ("&limit=1", "&connect=true", "&near=n1"):
+            self.assertIn(b"MISS", self.run_query(query)[0])
+            self.assertIn(b"HIT", self.run_query(query)[0])
+
+    def test_absent(self) -> None:
+        """That there is no such query is an error like others, here."""
+        answer = self.answer("/v1/query/none/execute?cached")
+        self.assertEqual((answer.status, answer.body), (500, b"Query not found"))
 
 
 class RenderedTests(SynchronousTestCase):

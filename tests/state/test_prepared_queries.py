@@ -195,8 +195,103 @@ class QueryTests(SynchronousTestCase):
 
         same()
 
+    def test_asInPlainWords(self) -> None:
+        """Whatever happens to queries and sessions, a list of queries that is searched in plain words says the same."""
+        numbers = st.integers(0, 3)
+        names = st.sampled_from(["", "a", "B", "ab", id_of(2)])
+        sessions = st.sampled_from(["", SESSIONS[0], SESSIONS[1].upper()])
+        command = st.one_of(
+            st.tuples(st.just("set"), numbers, names, sessions, st.booleans()),
+            st.tuples(st.just("set"), numbers, names, sessions, st.booleans()),
+            st.tuples(st.just("delete"), numbers),
+            st.tuples(st.sampled_from(["begin", "end"]), st.integers(0, 1)),
+        )
+
+        @settings(max_examples=150, deadline=None)
+        @given(st.lists(command, max_size=15))
+        def same(commands: list[tuple[Any, ...]]) -> None:
+            self.setUp()
+            self.it.register("n1")
+            plain = Plain()
+            for kind, *arguments in commands:
+                index = self.queries.index
+                taken = plain.do(self.it.index + 1, kind, *arguments)
+                if kind == "set":
+                    number, name, session, is_template = arguments
+                    template = TEMPLATE if is_template else TEMPLATE_NONE
+                    result = self.put(number, name, session=session, template=template)
+                    self.assertEqual(result is None, taken, result)
+                elif kind == "delete":
+                    self.delete(arguments[0])
+                elif kind == "begin":
+                    self.it.session(SESSIONS[arguments[0]], node="n1")
+                else:
+                    self.it.destroy(SESSIONS[arguments[0]])
+                held = [(one.id, one.name, one.create_index, one.modify_index) for one in self.queries.list()[1]]
+                self.assertEqual(held, plain.listed())
+                self.assertGreaterEqual(self.queries.index, index)
+                for asked in ("a", "AB", "abc", "x", id_of(1), id_of(2)):
+                    with contextlib.suppress(InvalidRequest):
+                        query = self.queries.resolve(asked, "")
+                        self.assertEqual(None if query is None else query.id, plain.meant(asked))
+
+        same()
+
+
+class Plain:
+    """Queries in plain words: C{rows} are C{[id, name, session, is_template, created, modified]}."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[Any]] = []
+        self.sessions: set[str] = set()
+
+    def do(self, index: int, kind: str, *arguments: Any) -> bool:
+        """A command; whether it is taken."""
+        if kind == "delete":
+            self.rows = [row for row in self.rows if row[0] != id_of(arguments[0])]
+        elif kind == "begin":
+            self.sessions.add(SESSIONS[arguments[0]])
+        elif kind == "end":
+            gone = SESSIONS[arguments[0]]
+            self.sessions.discard(gone)
+            self.rows = [row for row in self.rows if row[2] != gone]
+        else:
+            return self.set(index, id_of(arguments[0]), arguments[1], arguments[2].lower(), arguments[3])
+        return True
+
+    def set(self, index: int, id: str, name: str, session: str, is_template: bool) -> bool:
+        """Create a query or replace it, if its name is free and its session is there."""
+        for row in self.rows:
+            if row[0] != id and row[1].lower() == name.lower() and (name or (is_template and row[3])):
+                return False
+        if name in [row[0] for row in self.rows] or (session and session not in self.sessions):
+            return False
+        for row in self.rows:
+            if row[0] == id:
+                row[1:] = [name, session, is_template, row[4], index]
+                return True
+        self.rows.append([id, name, session, is_template, index, index])
+        return True
+
+    def listed(self) -> list[tuple[Any, ...]]:
+        """Ids, names and indexes, by id."""
+        return sorted((row[0], row[1], row[4], row[5]) for row in self.rows)
+
+    def meant(self, asked: str) -> str | None:
+        """The id of the query that a name means."""
+        low = asked.lower()
+        for row in self.rows:
+            if row[0] == low:
+                return str(row[0])
+        for row in self.rows:
+            if row[1] and row[1].lower() == low:
+                return str(row[0])
+        fits = [row for row in self.rows if row[3] and low.startswith(row[1].lower())]
+        return str(max(fits, key=lambda row: len(row[1]))[0]) if fits else None
+
 
 TEMPLATE_NONE = QueryTemplateOptions()
+SESSIONS = [f"{number}9999999-aaaa-4aaa-8aaa-000000000001" for number in range(2)]
 
 
 class TemplateTests(SynchronousTestCase):

@@ -1,8 +1,8 @@
 """
 What the door counts and measures, under Consul's names.
 
-Most of it costs nothing: how often each method was asked is known already. Writes are timed; reads of a service are
-counted by its name.
+Most of it costs nothing: how often each method was asked is known already. Writes are timed, as are prepared queries;
+reads of a service are counted by its name.
 
 Source: Consul's "Agent telemetry reference".
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TIMERS", "Counts", "ServiceQueries"]
 
-#: The name under which the time of a write is measured.
+#: The name under which the time of a write, or of running a prepared query, is measured.
 TIMERS = {
     "Catalog.Deregister": "catalog.deregister",
     "Catalog.Register": "catalog.register",
@@ -31,6 +31,9 @@ TIMERS = {
     "Intention.Apply": "intention.apply",
     "KVS.Apply": "kvs.apply",
     "PreparedQuery.Apply": "prepared-query.apply",
+    "PreparedQuery.Execute": "prepared-query.execute",
+    "PreparedQuery.ExecuteRemote": "prepared-query.execute_remote",
+    "PreparedQuery.Explain": "prepared-query.explain",
     "Session.Apply": "session.apply",
     "Txn.Apply": "txn.apply",
 }
@@ -68,7 +71,7 @@ class Counts:
     The instruments of one door.
 
     @ivar asked: how often each method was asked.
-    @ivar timers: of writes, by the method's name, in milliseconds.
+    @ivar timers: by the method's name, in milliseconds.
     @ivar queries: reads of services, by the kind that L{Read<registry.Read>} names.
     """
 

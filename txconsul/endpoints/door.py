@@ -120,7 +120,7 @@ class Door:
             if isinstance(endpoint, Write):
                 return self._write(endpoint, request, context, until)
             if endpoint.rule is Rule.READ:
-                return self._fresh(request, lambda: endpoint.function(self.site, request, authorizer))
+                return self._fresh(request, lambda: self._timed(endpoint, request, authorizer))
             return endpoint.function(self.site, request, authorizer)
         if where is Place.DATACENTER:
             raise NoPathToDatacenter()
@@ -175,6 +175,15 @@ class Door:
             return Blocked(site, endpoint, request, authorizer, absent).done
         return site.answer(index, value, view)
 
+    def _timed(self, endpoint: ServerMethod, request: Any, authorizer: Authorizer) -> Any:
+        """Ask a method that reads, and measure how long its answer took."""
+        began = self._seconds()
+        answer = endpoint.function(self.site, request, authorizer)
+        timer = self._timers.get(endpoint.name)
+        if type(answer) is Deferred:
+            return answer.addCallback(self._measured, timer, began)
+        return self._measured(answer, timer, began)
+
     # ---- writing ----
 
     def _write(self, endpoint: Write, request: Any, context: Context, until: float | None) -> Any:
@@ -188,14 +197,14 @@ class Door:
             after = endpoint.after
             done.addCallback(lambda result: after(prepared, result, site.leading))
         done.addCallbacks(
-            self._written,
+            self._measured,
             self._not_written,
             callbackArgs=(self._timers.get(endpoint.name), began),
             errbackArgs=(endpoint, request, context, until),
         )
         return done
 
-    def _written(self, result: Any, timer: Sample | None, began: float) -> Any:
+    def _measured(self, result: Any, timer: Sample | None, began: float) -> Any:
         if timer is not None:
             timer.add((self._seconds() - began) * 1000)
         return result

@@ -87,6 +87,9 @@ _TABLE = """
     members.clients | gauge | datacenter | Client agents
     members.servers | gauge | datacenter | Servers
     prepared-query.apply | sample | | Writes of prepared queries, until they are committed
+    prepared-query.execute | sample | | Prepared queries that were run, other datacenters included
+    prepared-query.execute_remote | sample | | Those of other datacenters
+    prepared-query.explain | sample | | Prepared queries that were explained
     raft.applied_index | gauge | | Newest entry of the log that the state shows
     raft.apply | counter | | Commands proposed here
     raft.barrier | counter | | Barriers proposed here

@@ -198,10 +198,6 @@ class PreparedQueryExecuteResponse(Record, frozen=True):
     results_filtered_by_acls: bool = msgspec.field(name="ResultsFilteredByACLs", default=False)
     service: str = ""
 
-    def __len__(self) -> int:
-        """How many instances were found."""
-        return len(self.nodes or ())
-
 
 class PreparedQueryExplainResponse(Record, frozen=True):
     """The query that a name leads to, filled in, with what is known of the answer."""
