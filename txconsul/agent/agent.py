@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txconsul import CONSUL_VERSION, __version__
-from txconsul.agent import identity
+from txconsul.agent import identity, reloading
 from txconsul.agent.antientropy import AntiEntropy
 from txconsul.agent.cached import agent_cache, fetch_limits, measure
 from txconsul.agent.check_settings import check_identity, check_limits, check_surroundings
@@ -48,7 +48,6 @@ from txconsul.agent.watching.telling import handler_of
 from txconsul.agent.watching.watcher import Watcher, Watchers
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
-from txconsul.consensus import SnapshotPolicy
 from txconsul.dns.server import DNSServer
 from txconsul.errors import TxconsulError
 from txconsul.http.api import API
@@ -59,7 +58,7 @@ from txconsul.http.settings import HTTPSettings
 from txconsul.http.table import ROUTES
 from txconsul.interfaces import INetwork
 from txconsul.leader.reconcile import own_registration
-from txconsul.net.tls import server_options, wrap
+from txconsul.net.tls import Renewable, server_options, wrap
 from txconsul.raft.timing import Timing
 from txconsul.records.catalog import RegisterRequest
 
@@ -85,6 +84,34 @@ def give_socket(path: str, to: UnixSockets) -> None:
         shutil.chown(path, owner, group)  # type: ignore[arg-type]  # typeshed wants one of them
 
 
+def _node_of(registration: RegisterRequest) -> RegisterRequest:
+    """The node's own part of every registration."""
+    return msgspec.structs.replace(registration, service=None, check=None)
+
+
+def _tls_options(configuration: Configuration) -> Any:
+    it = configuration.tls.https
+    return server_options(
+        cert_file=it.cert_file,
+        key_file=it.key_file,
+        ca_file=it.ca_file,
+        ca_path=it.ca_path,
+        verify_incoming=it.verify_incoming,
+        min_version=it.min_version,
+        cipher_suites=it.cipher_suites,
+    )
+
+
+def _renewed(shown: Renewable, configuration: Configuration) -> reloading.Change:
+    """What HTTPS listeners show, of files that may have changed."""
+    options = _tls_options(configuration)
+
+    def change() -> None:
+        shown.options = options
+
+    return change
+
+
 class Agent(MultiService):
     """
     One agent.
@@ -103,10 +130,12 @@ class Agent(MultiService):
         network: INetwork,
         failed: Callable[[Failure], object],
         reread: Callable[[], Configuration] | None = None,
+        change_log_level: Callable[[str], object] | None = None,
     ) -> None:
         """
         @param failed: told once if the agent cannot go on; it is to stop the process.
         @param reread: reads the configuration again, for a reload.
+        @param change_log_level: logs from another level on; None where somebody else decides that.
         """
         super().__init__()
         self._configuration = configuration
@@ -115,6 +144,7 @@ class Agent(MultiService):
         self._clock = network.clock
         self._failed = failed
         self._reread = reread
+        self._shown = configuration
         self._ports: list[Any] = []
         self._factories: list[HTTPFactory] = []
         self._dns: DNSServer | None = None
@@ -138,6 +168,7 @@ class Agent(MultiService):
         self._cursors = Cursors(configuration.data_dir or None)
         self._watchers = Watchers(self._cursors, self._make_watcher)
         self._watchers.change(configured_watches(configuration.watches))
+        self._reloadable = self._make_reloadable(change_log_level)
 
     # ---- putting together ----
 
@@ -153,14 +184,8 @@ class Agent(MultiService):
     def _make_server(self) -> Server:
         it = self._configuration
         self._facts = AgentFacts(
-            Portrait(
-                outline=identity.outline(it, self._stores.node_id),
-                member=identity.member(it, self._stores.node_id),
-                node_meta=identity.node_meta(it),
-                data_dir=it.data_dir,
-                xds=identity.xds(it),
-            ),
-            lambda: debug_config(self._configuration, self._stores.node_id),
+            self._portrait(),
+            lambda: debug_config(self._shown, self._stores.node_id),
             lambda: None if it.disable_coordinates else self.server.site.position,
             self._stats,
             self._telemetry,
@@ -174,11 +199,7 @@ class Agent(MultiService):
                 bootstrap=it.bootstrap or it.bootstrap_expect == 1,
                 registration=self._own_registration(),
                 timing=Timing.multiplied(it.performance.raft_multiplier),
-                policy=SnapshotPolicy(
-                    threshold=it.raft.snapshot_threshold,
-                    interval=it.raft.snapshot_interval,
-                    trailing=it.raft.trailing_logs,
-                ),
+                policy=reloading.snapshot_policy(it),
                 session_ttl_min=int(it.session_ttl_min * SECOND) or SESSION_TTL_MIN,
                 any_key=it.disable_kv_key_validation,
                 default_query_time=it.default_query_time,
@@ -198,6 +219,16 @@ class Agent(MultiService):
             facts=self._facts,
             failed=self._failed,
             metrics=self._telemetry.metrics,
+        )
+
+    def _portrait(self) -> Portrait:
+        it = self._configuration
+        return Portrait(
+            outline=identity.outline(it, self._stores.node_id),
+            member=identity.member(it, self._stores.node_id),
+            node_meta=identity.node_meta(it),
+            data_dir=it.data_dir,
+            xds=identity.xds(it),
         )
 
     def _own_registration(self) -> RegisterRequest:
@@ -240,11 +271,10 @@ class Agent(MultiService):
         )
 
     def _make_anti_entropy(self) -> AntiEntropy:
-        node = msgspec.structs.replace(self._own_registration(), service=None, check=None)
         return AntiEntropy(
             self.local,
             self.server.door,
-            node,
+            _node_of(self._own_registration()),
             self._clock,
             self._rng,
             lambda: len(self.server.store.catalog.nodes()[1]),
@@ -339,20 +369,51 @@ class Agent(MultiService):
 
     def reload(self) -> None:
         """
-        Read the configuration again, and take up what can change while the agent runs: services, checks, watches,
-        and the certificates that checks show.
+        Read the configuration again, and take up what can change while the agent runs; see L{txconsul.agent.reloading}.
 
         @raise TxconsulError: it cannot be used, and everything stays as it is.
         """
         if self._reread is None:
             return
         changed = self._reread()
-        watches = configured_watches(changed.watches)
-        self._check_surroundings.tls.change(*check_identity(changed))
-        self._registrations.reload(changed.services, changed.checks)
-        self._watchers.change(watches)
-        self.cache.limit(fetch_limits(changed))
+        reloading.take_up(changed, self._reloadable)
+        self._shown = changed
+        for warning in changed.warnings:
+            self._log.warn("{warning}", warning=warning)
         self._log.info("The configuration was read again")
+
+    def _make_reloadable(self, change_log_level: Callable[[str], object] | None) -> list[reloading.Part]:
+        def check_identities(it: Configuration) -> reloading.Change:
+            found = check_identity(it)
+            return lambda: self._check_surroundings.tls.change(*found)
+
+        def watches(it: Configuration) -> reloading.Change:
+            found = configured_watches(it.watches)
+            return lambda: self._watchers.change(found)
+
+        parts = [
+            # The first, since a definition may still be refused when it is run.
+            reloading.at_once(lambda it: self._registrations.reload(it.services, it.checks)),
+            check_identities,
+            watches,
+            reloading.at_once(lambda it: self.cache.limit(fetch_limits(it))),
+            reloading.metric_rules(self._telemetry),
+            reloading.check_output(self.local),
+            reloading.snapshots(self.server.consensus),
+            reloading.at_once(self._change_node_meta),
+        ]
+        if change_log_level is not None:
+            parts.append(reloading.log_level(change_log_level))
+        return parts
+
+    def _change_node_meta(self, it: Configuration) -> None:
+        if it.node_meta == self._configuration.node_meta:
+            return
+        self._configuration = msgspec.structs.replace(self._configuration, node_meta=it.node_meta)
+        self._facts.portrait = self._portrait()
+        registration = self._own_registration()
+        self.server.reconcile.change(registration)
+        self._anti_entropy.change_node(_node_of(registration))
 
     def hang_up(self) -> None:
         """Somebody asked by a signal for what L{reload} does, and can be told in the log only."""
@@ -366,30 +427,22 @@ class Agent(MultiService):
         self._registrations.load(it.services, it.checks)
         factory = self._http_factory(connections_max)
         self._factories.append(factory)
+        self._reloadable.append(reloading.connections(factory))
         for address in it.http_addresses:
             await self._listen_at("HTTP", address, factory)
         if it.https_addresses:
-            secure = wrap(self._tls_options(), factory, self._clock)
+            shown = Renewable(_tls_options(it))
+            self._reloadable.append(lambda it: _renewed(shown, it))
+            secure = wrap(shown, factory, self._clock)
             for address in it.https_addresses:
                 await self._listen_at("HTTPS", address, secure)
         if it.dns_addresses:
             self._dns = dns_server(it, self.cache, self._network, self._telemetry.metrics)
+            self._reloadable.append(reloading.dns(self._dns))
             for address in it.dns_addresses:
                 self._ports.append(await self._network.datagrams(address.datagrams(), self._dns.datagrams()))
                 self._log.info("Listening for DNS on {address} (UDP)", address=str(address))
                 await self._listen_at("DNS", address, self._dns.streams)
-
-    def _tls_options(self) -> Any:
-        it = self._configuration.tls.https
-        return server_options(
-            cert_file=it.cert_file,
-            key_file=it.key_file,
-            ca_file=it.ca_file,
-            ca_path=it.ca_path,
-            verify_incoming=it.verify_incoming,
-            min_version=it.min_version,
-            cipher_suites=it.cipher_suites,
-        )
 
     async def _listen_at(self, what: str, address: Address, factory: Any) -> None:
         description = address.endpoint(self._configuration.unix_sockets.mode)

@@ -307,6 +307,12 @@ class AntiEntropy(Service):
         self._whole_at = self._clock.seconds()
         self._arm()
 
+    def change_node(self, node: RegisterRequest) -> None:
+        """The node's own part of registrations is another one from now on."""
+        self._node = node
+        self._local.node_in_sync = False
+        self._on_change()
+
     def stopService(self) -> Deferred[None] | None:
         """Compare nothing any more."""
         super().stopService()
@@ -384,7 +390,8 @@ class AntiEntropy(Service):
         if whole:
             await self._compare()
         refused: RequestRefused | None = None
-        for repair in repairs(self._local, self._node):
+        node = self._node
+        for repair in repairs(self._local, node):
             try:
                 await self._ask(repair.method, repair.request, repair.token)
             except RequestRefused as error:
@@ -394,6 +401,8 @@ class AntiEntropy(Service):
                 told = repair.request
                 if isinstance(told, RegisterRequest) and told.service is not None and awaits_address(told.service):
                     self._addresses_due = True
+        if node is not self._node:  # it changed meanwhile, and what was told is old
+            self._local.node_in_sync = False
         if refused is not None:
             raise refused
 

@@ -50,6 +50,7 @@ class AgentFacts:
     @param debug: the whole configuration that is in force, without secrets.
     @param coordinate: where it is in the network; None where that is not known.
     @param stats: counts of the running server, by topic.
+    @ivar portrait: may be replaced at any time.
     @ivar log: who watches the log.
     """
 
@@ -61,7 +62,7 @@ class AgentFacts:
         stats: Callable[[], dict[str, dict[str, str]]],
         telemetry: Telemetry,
     ) -> None:
-        self._portrait = portrait
+        self.portrait = portrait
         self._debug = debug
         self._coordinate = coordinate
         self._stats = stats
@@ -70,7 +71,7 @@ class AgentFacts:
 
     def document(self) -> dict[str, Any]:
         """What the agent was told to be, and what it does now."""
-        it = self._portrait
+        it = self.portrait
         document = {
             "Config": it.outline,
             "DebugConfig": self._debug(),
@@ -90,15 +91,15 @@ class AgentFacts:
     def members(self, wan: bool = False) -> list[dict[str, Any]] | None:
         """The agent alone: there is no gossip yet that could tell of others."""
         if not wan:
-            return [self._portrait.member]
-        tags = dict(self._portrait.member["Tags"])
+            return [self.portrait.member]
+        tags = dict(self.portrait.member["Tags"])
         port = int(tags.pop("wan_join_port", -1))
         if port < 0:
             return None
         return [
             {
-                **self._portrait.member,
-                "Name": f"{self._portrait.member['Name']}.{tags['dc']}",
+                **self.portrait.member,
+                "Name": f"{self.portrait.member['Name']}.{tags['dc']}",
                 "Port": port,
                 "Tags": tags,
             }
@@ -115,7 +116,7 @@ class AgentFacts:
             "Memory": _told(errors, _memory),
             "CPU": _told(errors, _processors),
             "Host": _told(errors, _host),
-            "Disk": _told(errors, lambda: _disk(self._portrait.data_dir or None)),
+            "Disk": _told(errors, lambda: _disk(self.portrait.data_dir or None)),
             "CollectionTime": time.time_ns(),
         }
         document["Errors"] = errors or None

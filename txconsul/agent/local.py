@@ -69,14 +69,14 @@ class LocalState:
     """
     @param output_interval: seconds for which a check's new output may wait (Consul's C{check_update_interval}); with 0
         it is told at once.
-    @param discard_output: keep no output of checks at all.
+    @ivar discard_output: keep no output of checks at all.
     @ivar services: by id, those included that are deleted but not yet from the catalog; likewise C{checks}.
     @ivar node_in_sync: the catalog has the node's own addresses and metadata.
     """
 
     def __init__(self, output_interval: float, discard_output: bool, rng: Random) -> None:
         self._output_interval = output_interval
-        self._discard_output = discard_output
+        self.discard_output = discard_output
         self._rng = rng
         self._watchers: dict[str, set[Callable[[], object]]] = {}
         self.services: dict[str, LocalService] = {}
@@ -129,7 +129,7 @@ class LocalState:
 
     def add_check(self, check: HealthCheck, now: float, token: str = "", configured: bool = False) -> None:
         """Run a check, in the place of one with the same id. One that is just the same needs no telling."""
-        if self._discard_output and check.output:
+        if self.discard_output and check.output:
             check = msgspec.structs.replace(check, output="")
         before = self.checks.get(check.check_id)
         entry = self.checks[check.check_id] = LocalCheck(check, token, configured)
@@ -156,7 +156,7 @@ class LocalState:
         found = self.checks.get(id)
         if found is None or found.deleted:
             return
-        if self._discard_output:
+        if self.discard_output:
             output = ""
         if status != CRITICAL:
             found.critical_since = None

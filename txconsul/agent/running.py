@@ -40,12 +40,14 @@ def assemble(
     reactor: Any,
     stop: Callable[[], object],
     reread: Callable[[], Configuration] | None = None,
+    change_log_level: Callable[[str], object] | None = None,
 ) -> Agent:
     """
     Put an agent together on this machine.
 
     @param stop: ends the process as failed; called at most once.
     @param reread: reads the configuration again, for a reload; it may raise L{TxconsulError}.
+    @param change_log_level: logs from another level on, for a reload.
     @raise TxconsulError: the data directory cannot be used.
     @raise OSError: likewise, in the system's words.
     """
@@ -61,7 +63,7 @@ def assemble(
             _log.failure("The agent cannot go on", failure=reason)
         stop()
 
-    return Agent(configuration, stores, DirectNetwork(reactor), failed, reread)
+    return Agent(configuration, stores, DirectNetwork(reactor), failed, reread, change_log_level)
 
 
 def default_data_dir() -> str:

@@ -111,6 +111,7 @@ class Server(MultiService, Observer):
 
     @ivar door: where requests are asked.
     @ivar timers: those of sessions.
+    @ivar reconcile: keeps the own node in the catalog.
     @ivar ready: fires when a leader is known for the first time.
     """
 
@@ -183,13 +184,14 @@ class Server(MultiService, Observer):
         self.door = Door(self.site, METHODS)
         self.timers = self.leading.timers = SessionTTL(self.store, self.door, settings.datacenter, clock)
         positions = self.leading.positions = Positions(self.consensus.propose, clock, settings.coordinate_period)
+        self.reconcile = Reconcile(self.door, settings.registration, clock)
         self._duties = MultiService()
         for duty in (
             self.timers,
             positions,
             Tombstones(self.store, self.door, settings.datacenter, clock),
             Features(self.store, self.door, settings.datacenter),
-            Reconcile(self.door, settings.registration, clock),
+            self.reconcile,
         ):
             duty.setServiceParent(self._duties)
         self.ready: Deferred[None] = Deferred()

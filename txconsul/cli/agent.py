@@ -68,7 +68,7 @@ def run(
             rotate_files=log.rotate_max_files,
             rotate_seconds=log.rotate_duration,
         )
-    begin(log.level, log.json, file)
+    change_log_level = begin(log.level, log.json, file)
     status = [0]
 
     def stop_failed() -> None:
@@ -76,7 +76,7 @@ def run(
         stop_once(reactor)
 
     try:
-        agent = assemble(configuration, reactor, stop_failed, lambda: configured(flags))
+        agent = assemble(configuration, reactor, stop_failed, lambda: configured(flags), change_log_level)
     except (TxconsulError, OSError) as error:
         write_line(stderr, f"==> {error}")
         return 1

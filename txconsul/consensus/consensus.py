@@ -479,6 +479,12 @@ class Consensus:
             return fail(Unavailable("the server is still starting"))
         return self._traffic.take()
 
+    def change_policy(self, policy: SnapshotPolicy) -> None:
+        """Write snapshots on other terms, from the next look on."""
+        self._policy = policy
+        if self._driver is not None:
+            self._traffic.policy = policy
+
     def restore(self, meta: SnapshotMeta, stream: BinaryIO) -> Deferred[None]:
         """
         Replace the group's state by that of an archive, as an operator wishes. What is proposed meanwhile waits.

@@ -61,7 +61,7 @@ class SnapshotTraffic:
         self._transport = transport
         self._clock = clock
         self._rng = rng
-        self._policy = policy
+        self.policy = policy
         self._fed = fed
         self._failed = failed
         self._saving: Deferred[SnapshotMeta] | None = None
@@ -91,12 +91,12 @@ class SnapshotTraffic:
     # ---- writing ----
 
     def _look_later(self) -> None:
-        interval = self._policy.interval
+        interval = self.policy.interval
         self._look = self._clock.callLater(self._rng.uniform(interval, 2 * interval), self._look_now)
 
     def _look_now(self) -> None:
         self._look_later()
-        if self._applying.applied - self.meta.index >= self._policy.threshold and self._replacing is None:
+        if self._applying.applied - self.meta.index >= self.policy.threshold and self._replacing is None:
             self.take().addErrback(lambda failure: self.log.warn("no snapshot: {why}", why=failure.value))
 
     def take(self) -> Deferred[SnapshotMeta]:
@@ -129,7 +129,7 @@ class SnapshotTraffic:
         self.meta = meta
         core = self._core
         core.compacted(meta.index, meta.term)
-        keep_from = min(meta.index, core.log.last - self._policy.trailing)
+        keep_from = min(meta.index, core.log.last - self.policy.trailing)
         if keep_from > 0:
             self._log_store.compact(keep_from)
         joined, self._joined = self._joined, []

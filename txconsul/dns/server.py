@@ -11,6 +11,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, connectionDone
@@ -73,14 +74,28 @@ class DNSServer:
         """
         self.times = QuestionTimes(metrics or Metrics(), node, network.clock.seconds)
         self._door = door
-        self._settings = settings
-        self._recursor = Recursor(network, settings, secret_rng) if settings.recursors else None
-        resolve = None if self._recursor is None else self._recursor.resolve
-        self._answerer = Answerer(door, settings, rng, now_utc, resolve)
-        self._keeping = settings.allow_stale and settings.max_stale >= MAX_STALE_KEPT_SECONDS
+        self._network = network
+        self._rng = rng
+        self._secret_rng = secret_rng
+        self._now_utc = now_utc
         self.udp_answers = AnswerCache()
         self.tcp_answers = AnswerCache()
         self.streams = _StreamFactory(self, network.clock)
+        self._heed(settings)
+
+    def change(self, settings: DNSSettings) -> None:
+        """Answer differently from now on; what was kept is not what would be made. The domains stay what they are."""
+        now = self._settings
+        self._heed(msgspec.structs.replace(settings, domain=now.domain, alternative=now.alternative))
+        self.udp_answers.clear()
+        self.tcp_answers.clear()
+
+    def _heed(self, settings: DNSSettings) -> None:
+        self._settings = settings
+        self._recursor = Recursor(self._network, settings, self._secret_rng) if settings.recursors else None
+        resolve = None if self._recursor is None else self._recursor.resolve
+        self._answerer = Answerer(self._door, settings, self._rng, self._now_utc, resolve)
+        self._keeping = settings.allow_stale and settings.max_stale >= MAX_STALE_KEPT_SECONDS
 
     def datagrams(self) -> DatagramProtocol:
         """A receiver for UDP."""

@@ -87,6 +87,10 @@ class Reconcile(Service):
         self._registration = registration
         self._clock = clock
 
+    def change(self, registration: RegisterRequest) -> None:
+        """Register this from now on."""
+        self._registration = registration
+
     def startService(self) -> None:
         """Leadership was gained."""
         super().startService()

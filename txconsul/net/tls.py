@@ -14,15 +14,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import AcceptableCiphers, CertificateOptions, TLSVersion, trustRootFromCertificates
 from twisted.internet.ssl import Certificate as TwistedCertificate
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
 
 from txconsul.errors import TxconsulError
 
 __all__ = [
     "CIPHER_SUITES",
     "TLS_VERSIONS",
+    "Renewable",
     "TLSUnusable",
     "authorities",
     "certificates",
@@ -109,7 +112,23 @@ def server_options(
     return built
 
 
-def wrap(options: CertificateOptions, factory: Any, clock: Any) -> TLSMemoryBIOFactory:
+@implementer(IOpenSSLServerConnectionCreator)
+class Renewable:
+    """
+    What a listener shows to its clients, which may be renewed while it listens.
+
+    @ivar options: see L{server_options}; for connections that come from then on.
+    """
+
+    def __init__(self, options: CertificateOptions) -> None:
+        self.options = options
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """See L{IOpenSSLServerConnectionCreator}."""
+        return SSL.Connection(self.options.getContext(), None)
+
+
+def wrap(options: CertificateOptions | Renewable, factory: Any, clock: Any) -> TLSMemoryBIOFactory:
     """
     The same factory behind TLS.
 
