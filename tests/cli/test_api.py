@@ -188,6 +188,25 @@ class SocketTests(ServedTestCase):
         closed.wait(10)
         self.assertEqual(client.call("PUT", "/v1/x").read(), b"ok")
 
+    def test_pieces(self) -> None:
+        """A body is given as it comes, and broken off by whoever wants no more."""
+        done = threading.Event()
+
+        def talk(one: socket.socket) -> None:
+            one.recv(65536)
+            one.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n")
+            done.wait(30)
+
+        answer = self.raw(talk).call("GET", "/v1/x")
+        self.addCleanup(done.set)
+        pieces = answer.pieces()
+        self.assertEqual(next(pieces), b"some")
+        waiting = threading.Thread(target=lambda: self.assertRaises(ApiError, list, pieces))
+        waiting.start()
+        answer.interrupt()
+        waiting.join(30)
+        self.assertFalse(waiting.is_alive())
+
     def test_badToken(self) -> None:
         """A token that HTTP cannot carry is refused, and not shown."""
         server = self.serve(ThreadingHTTPServer(("127.0.0.1", 0), Handler))

@@ -1,5 +1,6 @@
 """
-Watches as processes: those of an agent's configuration over a restart and a reload, and the command over a lost agent.
+Watches as processes: those of an agent's configuration over a restart and a reload, and the command over a lost agent;
+and the command that shows a log.
 """
 
 from __future__ import annotations
@@ -120,3 +121,35 @@ class CommandTests(ProcessTestCase):
         self.assertEqual(second.wait(), 0)
         self.assertEqual(json.loads(second.output)["Value"], "MQ==")
         self.assertTrue(Path(self.directory / "cursor").is_file())
+
+
+class MonitorTests(ProcessTestCase):
+    """C{txconsul monitor}."""
+
+    def monitor(self) -> Process:
+        """The command, which begins to listen some time later."""
+        arguments = (sys.executable, "-m", "txconsul.cli.main", "monitor", "-log-level=debug")
+        return self.run_program(*arguments, env={"CONSUL_HTTP_ADDR": f"unix://{self.socket_path}"})
+
+    def test_signal(self) -> None:
+        """What the agent logs is shown until a signal, which ends the command with status 0."""
+        agent = self.started()
+        process = self.monitor()
+        while not process.lines:
+            # each reload is logged; one of them when the monitor listens already
+            agent.signal(signal.SIGHUP)
+            self.ask("GET", "/v1/status/leader")
+        process.wait_for("The configuration was read again")
+        process.signal(signal.SIGINT)
+        self.assertEqual(process.wait(), 0, process.output)
+
+    def test_agentEnds(self) -> None:
+        """The end of the agent is told, with status 1."""
+        agent = self.started()
+        process = self.monitor()
+        while not process.lines:
+            agent.signal(signal.SIGHUP)
+            self.ask("GET", "/v1/status/leader")
+        self.stopped(agent)
+        self.assertEqual(process.wait(), 1)
+        self.assertIn("Remote side ended the monitor!", process.output)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
@@ -22,6 +22,9 @@ __all__ = ["Answer", "ApiError", "Client", "Params", "Request", "Transport", "Tr
 
 #: What Go leaves as it is in a path.
 _PATH_SAFE = "$&+,/:;=@"
+
+#: Read at once of a body that comes bit by bit.
+_PIECE_BYTES_MAX = 1 << 16
 
 Body = bytes | Iterable[bytes] | None
 #: Parameters of a request by name; a list stands for a parameter that is given several times.
@@ -49,6 +52,8 @@ class Source(Protocol):
 
     def read(self, size: int = -1, /) -> bytes: ...
 
+    def read1(self, size: int = -1, /) -> bytes: ...
+
     def close(self) -> None: ...
 
 
@@ -75,12 +80,14 @@ class Answer:
     What came back.
 
     @ivar headers: by name in lower case.
+    @ivar interrupt: ends the body for whoever waits for more of it, in another thread.
     """
 
     status: int
     headers: Mapping[str, str]
     source: Source
     url: str = field(default="", repr=False)
+    interrupt: Callable[[], object] = field(default=lambda: None, repr=False)
 
     def read(self, size: int = -1) -> bytes:
         """
@@ -90,6 +97,18 @@ class Answer:
         """
         try:
             return self.source.read(size)
+        except TransportFailed as error:
+            raise ApiError(str(error)) from None
+
+    def pieces(self) -> Iterator[bytes]:
+        """
+        The body as it comes, for as long as it comes.
+
+        @raise ApiError: the connection broke.
+        """
+        try:
+            while piece := self.source.read1(_PIECE_BYTES_MAX):
+                yield piece
         except TransportFailed as error:
             raise ApiError(str(error)) from None
 

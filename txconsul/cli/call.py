@@ -109,12 +109,15 @@ def write_line(stream: BinaryIO, text: str | bytes) -> None:
     stream.flush()
 
 
-def command(flags: tuple[Flag, ...], *, repeats_errors: bool = False) -> Callable[[Callable[[Call], int | None]], Run]:
+def command(
+    flags: tuple[Flag, ...], *, repeats_errors: bool = False, lead: str = ""
+) -> Callable[[Callable[[Call], int | None]], Run]:
     """
     Make a command of a function that takes a L{Call} and returns an exit status, or None for 0.
 
     @param flags: those that the command takes. One that it does not take ends it with status 1 and the list of them.
     @param repeats_errors: the flags' error is told once more behind that list, as a few of Consul's commands do.
+    @param lead: what that begins with.
     """
 
     def decorate(function: Callable[[Call], int | None]) -> Run:
@@ -134,7 +137,7 @@ def command(flags: tuple[Flag, ...], *, repeats_errors: bool = False) -> Callabl
                     write_line(stderr, str(error))
                 stderr.write(to_bytes(defaults_text(flags)))
                 if repeats_errors:
-                    write_line(stderr, str(error))
+                    write_line(stderr, f"{lead}{error}")
                 return 1
             call = Call(parsed, environment, stdin, stdout, stderr, connect)
             try:

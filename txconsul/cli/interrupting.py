@@ -25,14 +25,21 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
-def _interrupt(number: int, frame: object) -> None:
-    raise Interrupted(number)
-
-
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise L{Interrupted} inside, wherever the program is, when one of the signals comes."""
-    before = [(number, signal.signal(number, _interrupt)) for number in _SIGNALS]
+    """
+    Raise L{Interrupted} inside, wherever the program is, when the first of the signals comes. It is to be caught
+    inside, too: those that follow, as an impatient user's, are ignored until the end of the block.
+    """
+    came = False
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal came
+        if not came:
+            came = True
+            raise Interrupted(number)
+
+    before = [(number, signal.signal(number, interrupt)) for number in _SIGNALS]
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ import http.client
 import select
 import socket
 import ssl
+from contextlib import suppress
 
 from txconsul.cli.api import Answer, Client, Request, TransportFailed
 from txconsul.cli.dialing import dial, ends
@@ -94,7 +95,8 @@ class _Sockets:
         if broken:
             response.will_close = True
         found = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, found, _Body(self, one, response, names, settings), request.url)
+        body = _Body(self, one, response, names, settings)
+        return Answer(response.status, found, body, request.url, body.interrupt)
 
 
 class _Body:
@@ -124,6 +126,23 @@ class _Body:
                 self._sockets.give_back(self._socket)
                 self._socket = None
         return data
+
+    def read1(self, size: int = -1, /) -> bytes:
+        try:
+            data = self._response.read1(size)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise TransportFailed(_broken(error, self._names, self._settings, "read")) from None
+        if not data:
+            self.close()
+        return data
+
+    def interrupt(self) -> None:
+        """Wake a thread that reads; it finds the end, and closes."""
+        one = self._socket
+        if one is not None:
+            with suppress(OSError):  # it may be closed already
+                one.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._response.close()

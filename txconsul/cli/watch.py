@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from txconsul.cli.api import ApiError, Client
@@ -96,11 +97,8 @@ def run(call: Call) -> int:
         shown = f"type={plan.type} error={go_quoted(str(error))} retry={_shown(seconds)}"
         call.log("ERROR", "watch", f"Watch errored: {shown}")
 
-    try:
-        with interruptible():
-            follow(client, plan, progress, tell, failed, time.sleep)
-    except Interrupted:
-        pass
+    with interruptible(), suppress(Interrupted):
+        follow(client, plan, progress, tell, failed, time.sleep)
     return 0
 
 
