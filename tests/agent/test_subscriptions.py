@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from random import Random
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -15,6 +17,7 @@ from txconsul.codec.duration import SECOND
 from txconsul.endpoints.methods import METHODS
 from txconsul.endpoints.registry import Answer, Read
 from txconsul.errors import InvalidRequest, NoLeader, PermissionDenied, TooManyRequests
+from txconsul.records.catalog import DeregisterRequest
 from txconsul.records.kv import KeyRequest
 from txconsul.records.queries import DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest
 from txconsul.records.query import Context, QueryOptions
@@ -233,6 +236,17 @@ class SubscriptionTests(SynchronousTestCase):
         self.server.register("n2")
         self.assertEqual(len(self.successResultOf(waiting[1]).value), 2)
 
+    def test_goesAtTheEnd(self) -> None:
+        """Who goes in the turn in which his answer or error was found is not answered as well."""
+        for error in (None, PermissionDenied()):
+            self.server.counting.error = error
+            waiting = self.server.ask(HEALTH, WEB)  # found at once, and given in the next turn
+            waiting.cancel()
+            self.failureResultOf(waiting, CancelledError)
+            self.server.turn()
+            self.server.cache.close()
+            self.setUp()
+
     def test_expiry(self) -> None:
         """What nobody asked for is given up with its poll, so that the server is not waited at any more."""
         self.first()
@@ -295,6 +309,76 @@ class SubscriptionTests(SynchronousTestCase):
             method = METHODS[name]
             self.assertIn("options", method.request.__struct_fields__, name)
             self.assertTrue(isinstance(method, Read) or not (kind.refreshes or kind.blocks), name)
+
+
+class _Follower:
+    """
+    A client that watches a service as clients do: it asks again with the index of its last answer.
+
+    @ivar seen: names of nodes, as in the last answer.
+    """
+
+    def __init__(self, server: CachedServer, service: str) -> None:
+        self._server = server
+        self._request = ServiceSpecificRequest(datacenter="dc1", service_name=service)
+        self._index = 0
+        self.backwards = False
+        self.asking = False
+        self.seen: list[str] = []
+
+    def ask(self) -> None:
+        """Ask, unless an answer is still to come."""
+        if self.asking:
+            return
+        self.asking = True
+        answer = self._server.ask(HEALTH, self._request, min_query_index=self._index, max_query_time=60 * SECOND)
+        if isinstance(answer, Deferred):
+            answer.addCallbacks(self._take, lambda _: setattr(self, "asking", False))
+        else:
+            self._take(answer)
+
+    def _take(self, answer: Answer) -> None:
+        self.asking = False
+        self.backwards = self.backwards or answer.index < self._index
+        self._index = answer.index
+        self.seen = [one.node.node for one in answer.value]
+
+
+class FollowingTests(SynchronousTestCase):
+    """Watching through the cache, whatever happens."""
+
+    def test_nothingIsMissed(self) -> None:
+        """
+        Services change, servers fail and return, fetches are limited, entries expire: in the end everybody has seen
+        what there is, and nobody an index that went back.
+        """
+        for seed in range(25):
+            rng = Random(seed)
+            server = CachedServer(FetchLimits(rng.choice([1.0, math.inf]), rng.choice([1, 2])))
+            server.register("n0", "first")
+            followers = [_Follower(server, service) for service in ("web", "db", "web", "none")]
+            for _ in range(60):
+                action = rng.random()
+                node = f"n{rng.randrange(4)}"
+                if action < 0.4:
+                    server.register(node, rng.choice(["web", "db", "other"]))
+                elif action < 0.5:
+                    server.call("Catalog.Deregister", DeregisterRequest(datacenter="dc1", node=node))
+                elif action < 0.6:
+                    server.counting.error = rng.choice([None, NoLeader(), PermissionDenied()])
+                server.clock.advance(rng.choice([0, 0, 0.5, 30, 1300]))
+                for one in followers:
+                    if rng.random() < 0.7:
+                        one.ask()
+            server.counting.error = None
+            for _ in range(200):
+                for one in followers:
+                    one.ask()
+                server.clock.advance(1)
+            for one, service in zip(followers, ("web", "db", "web", "none"), strict=True):
+                truth = server.call(HEALTH, ServiceSpecificRequest(datacenter="dc1", service_name=service))
+                self.assertEqual(one.seen, [it.node.node for it in truth.value], seed)
+                self.assertFalse(one.backwards, seed)
 
 
 class _Broken:

@@ -123,3 +123,28 @@ class CachedTests(SynchronousTestCase):
         # one answer for all who ask, whatever their addresses
         self.assertEqual(len(asking.cached.cache), 1)
         self.assertEqual(asking.ask("none.query.consul").rcode, NXDOMAIN)
+
+    def test_anySequence(self) -> None:
+        """
+        Whatever changes, fails, expires or is asked for: while servers can be reached, what is told is what there is,
+        and kept bytes never outlive it.
+        """
+        for seed in range(20):
+            rng = Random(seed)
+            asking = CachedAsking()
+            there: set[int] = set()
+            for _ in range(80):
+                number = rng.randrange(1, 4)
+                if rng.random() < 0.3:
+                    asking.service(f"n{number}", f"10.0.0.{number}", "web")
+                    there.add(number)
+                elif rng.random() < 0.2:
+                    asking.deregister(f"n{number}")
+                    there.discard(number)
+                asking.cached.counting.error = NoLeader() if rng.random() < 0.1 else None
+                asking.served.clock.advance(rng.choice([0, 1, 700]))
+                asking.cached.counting.error = None
+                asking.served.clock.pump([1.0] * 40)
+                for _ in range(rng.choice([0, 1, 20])):
+                    found = {text.rpartition(".")[2] for text in asking.answers("web.service.consul")}
+                    self.assertEqual(found, {str(one) for one in there}, seed)

@@ -268,13 +268,15 @@ class Subscriptions:
         for waiter in give.waiters:
             done, timer = waiter.asker
             _stop(timer)
-            done.callback(answer)
+            if not done.called:  # his time was up, or he went, since this was wished
+                done.callback(answer)
 
     def _refuse(self, refuse: Refuse) -> None:
         for waiter in refuse.waiters:
             done, timer = waiter.asker
             _stop(timer)
-            done.errback(refuse.error)
+            if not done.called:
+                done.errback(refuse.error)
 
     def _tell_changed(self, changed: Changed) -> None:
         for watcher in changed.watchers:
