@@ -11,11 +11,13 @@ from txconsul.records.autopilot import SystemMetadataEntry, SystemMetadataReques
 from txconsul.records.base import Record
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.command import Command
+from txconsul.records.coordinate import CoordinateBatch
 from txconsul.records.health import HealthCheck
 from txconsul.records.kv import DirEntry, KVSRequest, TombstoneRequest
 from txconsul.records.service import NodeService
 from txconsul.records.session import Session, SessionRequest
 from txconsul.records.txn import TxnKVOp, TxnOp, TxnRequest, TxnResponse
+from txconsul.state.commands import encode_command
 from txconsul.state.machine import StateMachine
 
 __all__ = ["Driven", "key_op", "rows"]
@@ -26,8 +28,8 @@ class Driven:
     @ivar index: that of the last command.
     """
 
-    def __init__(self) -> None:
-        self.machine = StateMachine()
+    def __init__(self, machine: StateMachine | None = None) -> None:
+        self.machine = machine or StateMachine()
         self.store = self.machine.store
         self.index = 0
 
@@ -68,6 +70,14 @@ class Driven:
     def destroy(self, id: str) -> Any:
         """Destroy a session."""
         return self.apply(Command.SESSION, SessionRequest(op="destroy", session=Session(id=id)))
+
+    def coordinates(self, batch: CoordinateBatch) -> Any:
+        """Say where nodes are."""
+        self.index += 1
+        data = encode_command(Command.COORDINATE_BATCH_UPDATE, batch, ignorable=True)
+        result = self.machine.apply(self.index, data, None)
+        self.machine.applied(self.index)
+        return result
 
     def switch_virtual_ips_on(self) -> Any:
         """As the leader does."""

@@ -9,6 +9,7 @@ Source: Consul's documentation of the catalog and health HTTP APIs; the wire doc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
 from uuid import UUID
@@ -27,7 +28,7 @@ from txconsul.language.bexpr import Filter, filter_for
 from txconsul.records.base import Record
 from txconsul.records.catalog import CheckServiceNode, DeregisterRequest, Node, RegisterRequest, ServiceNode
 from txconsul.records.command import Command
-from txconsul.records.health import PASSING, HealthCheck, HealthCheckDefinition
+from txconsul.records.health import ANY, PASSING, HealthCheck, HealthCheckDefinition
 from txconsul.records.queries import (
     ChecksInStateRequest,
     DCSpecificRequest,
@@ -37,9 +38,14 @@ from txconsul.records.queries import (
 from txconsul.records.service import NodeService
 from txconsul.state.store import Store
 from txconsul.state.watches import Key, table
+from txconsul.state.watches import checks_in_state as state_key
+from txconsul.state.watches import instances as instances_key
 from txconsul.state.watches import mesh as mesh_key
-from txconsul.state.watches import node as node_key
+from txconsul.state.watches import mesh_instances as mesh_instances_key
+from txconsul.state.watches import node_checks as node_checks_key
+from txconsul.state.watches import node_services as node_services_key
 from txconsul.state.watches import service as service_key
+from txconsul.state.watches import service_checks as service_checks_key
 
 __all__ = ["prepare_check", "prepare_node", "prepare_service"]
 
@@ -194,12 +200,35 @@ def _asks_gateways(request: ServiceSpecificRequest) -> bool:
 
 
 def _health_watched(request: ServiceSpecificRequest) -> tuple[Key]:
-    return (table("gateway-services"),) if _asks_gateways(request) else _instances_watched(request)
+    if _asks_gateways(request):
+        return (table("gateway-services"),)
+    name = request.service_name
+    return (mesh_key(name) if request.connect else service_key(name),)
 
 
 def _instances_watched(request: ServiceSpecificRequest) -> tuple[Key]:
     name = request.service_name
-    return (mesh_key(name) if request.connect else service_key(name),)
+    return (mesh_instances_key(name) if request.connect else instances_key(name),)
+
+
+def _services_watched(request: DCSpecificRequest) -> tuple[Key, ...]:
+    """Nodes matter only where they are asked about."""
+    services = (table("services"),)
+    return (*services, table("nodes")) if request.options.filter or request.node_meta_filters else services
+
+
+#: What may be the beginning of a node's id as well as its name.
+_ID_BEGINNING = re.compile("[0-9a-fA-F-]{2,36}")
+
+
+def _node_watched(request: NodeSpecificRequest) -> tuple[Key, ...]:
+    """Which node an id's beginning means is not known beforehand."""
+    named = (node_services_key(request.node),)
+    return (*named, table("nodes"), table("services")) if _ID_BEGINNING.fullmatch(request.node) else named
+
+
+def _state_watched(request: ChecksInStateRequest) -> tuple[Key]:
+    return (table("checks") if request.state == ANY else state_key(request.state),)
 
 
 def _filter(request: Any, record: type[Record]) -> Filter | None:
@@ -244,9 +273,7 @@ def _has_meta(meta: dict[str, str] | None, wanted: dict[str, str]) -> bool:
     return meta is not None and all(meta.get(name) == value for name, value in wanted.items())
 
 
-@read(
-    "Catalog.ListServices", DCSpecificRequest, lambda request: (table("services"), table("nodes")), kept=_services_kept
-)
+@read("Catalog.ListServices", DCSpecificRequest, _services_watched, kept=_services_kept)
 def services(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The names of all services, with all tags of their instances; with a filter, of those instances that pass."""
     chosen = _filter(request, ServiceNode)
@@ -292,7 +319,7 @@ def _on_nodes(store: Store, found: list[Any], wanted: dict[str, str] | None) -> 
     return [one for one in found if one.node in nodes]
 
 
-@read("Catalog.NodeServices", NodeSpecificRequest, lambda request: (node_key(request.node),))
+@read("Catalog.NodeServices", NodeSpecificRequest, _node_watched)
 def node_services(store: Store, request: NodeSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """C{(node, services)}, or None where there is no such node."""
     chosen = _filter(request, NodeService)
@@ -329,7 +356,7 @@ def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Aut
     return index, by_distance(store, request, _select(chosen, _of_peer(request, found)), service_node)
 
 
-@read("Health.NodeChecks", NodeSpecificRequest, lambda request: (node_key(request.node),))
+@read("Health.NodeChecks", NodeSpecificRequest, lambda request: (node_checks_key(request.node),))
 def node_checks(store: Store, request: NodeSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The checks of a node and of its services."""
     chosen = _filter(request, HealthCheck)
@@ -337,7 +364,7 @@ def node_checks(store: Store, request: NodeSpecificRequest, authorizer: Authoriz
     return index, _select(chosen, _of_peer(request, found))
 
 
-@read("Health.ServiceChecks", ServiceSpecificRequest, lambda request: (service_key(request.service_name),))
+@read("Health.ServiceChecks", ServiceSpecificRequest, lambda request: (service_checks_key(request.service_name),))
 def service_checks(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """The checks of a service's instances."""
     chosen = _filter(request, HealthCheck)
@@ -346,7 +373,7 @@ def service_checks(store: Store, request: ServiceSpecificRequest, authorizer: Au
     return index, by_distance(store, request, found, check_node)
 
 
-@read("Health.ChecksInState", ChecksInStateRequest, lambda request: (table("checks"),))
+@read("Health.ChecksInState", ChecksInStateRequest, _state_watched)
 def checks_in_state(store: Store, request: ChecksInStateRequest, authorizer: Authorizer) -> tuple[int, Any]:
     """All checks of one status, or of any."""
     chosen = _filter(request, HealthCheck)

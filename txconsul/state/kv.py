@@ -5,6 +5,10 @@ Indexes: an entry's is its own; that of a prefix the highest of its entries and 
 there is neither, the whole store's. So the index of a prefix goes neither back nor forth when something else is
 written. Writing what is there already changes nothing and wakes nobody.
 
+Departure: one tombstone stands for a deleted tree, and counts for prefixes within the tree, too. In Consul it does not:
+there their index goes back, and who waits for them is not answered. (A tombstone does not tell whether it is a tree's,
+so that the deletion of one key also counts for what begins with it.)
+
 Source: Consul's documentation of the KV store, of blocking queries and of sessions.
 """
 
@@ -98,11 +102,17 @@ class KV:
         return ordered.with_prefix(prefix)
 
     def _buried(self, prefix: bytes) -> int:
-        """The highest index of a tombstone below a prefix; 0 where there is none."""
+        """
+        The highest index of a tombstone below a prefix, or of one that may stand for a tree around it; 0 where there
+        is none.
+        """
         stones = self._tables.tombstones
-        if not stones.rows or stones.ordered is None:
+        rows = stones.rows
+        if not rows or stones.ordered is None:
             return 0
-        return max([stones.rows[key] for key in stones.ordered.with_prefix(prefix)], default=0)
+        below = [rows[key] for key in stones.ordered.with_prefix(prefix)]
+        around = [rows.get(prefix[:length], 0) for length in range(1, len(prefix))]
+        return max(*below, *around, 0, 0)
 
     # ---- writing ----
 

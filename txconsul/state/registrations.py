@@ -260,6 +260,8 @@ class Registrations:
         self._raise_kinds(index, new + gone)
         tables.raise_index(index, *_SERVICES, *_shown_by(service), *_NODES, node_index(node))
         if present is not None:
+            if present.service.lower() != service.service.lower():
+                self._lost_instance(index, present)
             self._left_mesh(index, present)
 
     def _raise_kinds(self, index: int, kinds: Iterable[Pair]) -> None:
@@ -297,24 +299,23 @@ class Registrations:
             self.delete_check(index, *pair)
         tables.services.remove(key)
         tables.raise_index(index, *_CHECKS, *_SERVICES, *kind_indexes(service.kind), *_NODES, node_index(node))
-        name = service.service.lower()
-        if name in tables.services_by_name:
-            tables.raise_index(index, service_index(name))
-        else:
-            self._extinct(index, service)
+        if not self._lost_instance(index, service):
+            self._virtual_ips.release(index, service.service, service.peer_name)
         self._left_mesh(index, service)
         listed = tables.services_by_kind_and_name
         self._raise_kinds(index, [name for name in kinds_and_names(service) if name not in listed])
 
-    def _extinct(self, index: int, service: NodeService) -> None:
-        """The last instance of a service went."""
+    def _lost_instance(self, index: int, service: NodeService) -> bool:
+        """An instance went, or has another name now. @return: whether its service has others."""
         tables = self._tables
-        name = service.service.lower()
-        own = service_index(name)
+        own = service_index(service.service)
+        if service.service.lower() in tables.services_by_name:
+            tables.raise_index(index, own)
+            return True
         if own in tables.indexes.rows:
             tables.indexes.remove(own)
         tables.raise_index(index, SERVICE_EXTINCTION)
-        self._virtual_ips.release(index, service.service, service.peer_name)
+        return False
 
     def _left_mesh(self, index: int, service: NodeService) -> None:
         """An instance went, or is not what it was: it may have been the last to make a service reachable."""

@@ -166,30 +166,34 @@ class Tables:
         del journal[mark:]
         del self.lock_delays[delays:]
 
-    # Health answers show the node and its own checks beside each of its services.
+    # Answers about services show their nodes; those about health, the checks of the nodes and their own, too.
 
-    def _services_on(self, node: str) -> Iterator[Key]:
-        for key in self.services_by_node.keys(node):
-            yield from _names_of(self.services.rows[key])
+    def _services_on(self, node: str) -> Iterator[NodeService]:
+        return (self.services.rows[key] for key in self.services_by_node.keys(node))
 
     def _node_touched(self, key: str, before: Node | None, after: Node | None) -> Iterator[Key]:
         yield ("table", "nodes")
         yield ("node", key)
-        yield from self._services_on(key)
+        yield ("node-services", key)
+        for service in self._services_on(key):
+            yield from _whole_answers_with(service)
 
     def _check_touched(self, key: Pair, before: HealthCheck | None, after: HealthCheck | None) -> Iterator[Key]:
         yield ("table", "checks")
         yield ("node", key[0])
+        yield ("node-checks", key[0])
         yield ("check", key)
         for check in (before, after):
             if check is not None:
+                yield ("status", check.status.lower())
                 if check.service_id:
-                    yield ("service", check.service_name.lower())
+                    yield ("service-checks", check.service_name.lower())
                     instance = self.services.rows.get((key[0], check.service_id.lower()))
                     if instance is not None:
-                        yield from _names_of(instance)
+                        yield from _health_answers_with(instance)
                 else:
-                    yield from self._services_on(key[0])
+                    for service in self._services_on(key[0]):
+                        yield from _health_answers_with(service)
 
 
 def session_check_ids(session: Session) -> list[str]:
@@ -224,17 +228,29 @@ def _session_touched(key: str, before: Session | None, after: Session | None) ->
 def _service_touched(key: Pair, before: NodeService | None, after: NodeService | None) -> Iterator[Key]:
     yield ("table", "services")
     yield ("node", key[0])
+    yield ("node-services", key[0])
     for service in (before, after):
         if service is not None:
-            yield from _names_of(service)
+            yield from _whole_answers_with(service)
 
 
-def _names_of(service: NodeService) -> Iterator[Key]:
-    """Whose answers show an instance: its own name's, and those of what it makes reachable in the mesh."""
+def _health_answers_with(service: NodeService) -> Iterator[Key]:
+    """Whose answers show an instance's checks: its own name's, and those of what it makes reachable in the mesh."""
     yield ("service", service.service.lower())
     reachable = mesh_name(service)
     if reachable:
         yield ("mesh", reachable.lower())
+
+
+def _whole_answers_with(service: NodeService) -> Iterator[Key]:
+    """Whose answers show an instance and its node."""
+    name = service.service.lower()
+    yield ("service", name)
+    yield ("instances", name)
+    reachable = mesh_name(service)
+    if reachable:
+        yield ("mesh", reachable.lower())
+        yield ("mesh-instances", reachable.lower())
 
 
 def _virtual_ip_touched(key: Pair, before: ServiceVirtualIP | None, after: ServiceVirtualIP | None) -> Iterator[Key]:

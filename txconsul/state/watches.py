@@ -17,14 +17,20 @@ __all__ = [
     "Wait",
     "Watches",
     "check",
+    "checks_in_state",
     "coordinate",
+    "instances",
     "kv_key",
     "kv_prefix",
     "mesh",
+    "mesh_instances",
     "node",
+    "node_checks",
+    "node_services",
     "node_sessions",
     "prepared_query",
     "service",
+    "service_checks",
     "session",
     "table",
     "virtual_ip",
@@ -64,6 +70,40 @@ def service(name: str) -> Key:
 def mesh(name: str) -> Key:
     """The instances that make a service reachable in the mesh, their nodes and their checks."""
     return ("mesh", name.lower())
+
+
+# Narrower: what one kind of answer shows, and no more. Their indexes are coarse, so that a look at a wrong moment
+# would find that they have passed.
+
+
+def instances(name: str) -> Key:
+    """The instances of a service and their nodes."""
+    return ("instances", name.lower())
+
+
+def mesh_instances(name: str) -> Key:
+    """The instances that make a service reachable in the mesh, and their nodes."""
+    return ("mesh-instances", name.lower())
+
+
+def node_services(name: str) -> Key:
+    """A node and its services."""
+    return ("node-services", name.lower())
+
+
+def node_checks(name: str) -> Key:
+    """The checks of a node and of its services."""
+    return ("node-checks", name.lower())
+
+
+def service_checks(name: str) -> Key:
+    """The checks of a service's instances."""
+    return ("service-checks", name.lower())
+
+
+def checks_in_state(status: str) -> Key:
+    """The checks of one status."""
+    return ("status", status.lower())
 
 
 def virtual_ip(name: str, peer: str = "") -> Key:

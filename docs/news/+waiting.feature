@@ -1,0 +1,1 @@
+Who waits for a node's checks, a service's checks, checks of one status or a service's instances is answered only when those change, and is never forgotten when a service or check is registered anew under another service, or a tree of keys goes.
