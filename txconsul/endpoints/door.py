@@ -114,14 +114,11 @@ class Door:
         stale = endpoint.rule is Read.rule and request.options.allow_stale
         where = place(endpoint.rule, request.datacenter, stale, self.site.me)
         if where is Place.HERE:
-            authorizer = self.authorizer(context.token)
-            if isinstance(endpoint, Read):
-                return self._fresh(request, lambda: self._evaluate(endpoint, request, authorizer))
             if isinstance(endpoint, Write):
                 return self._write(endpoint, request, context, until)
-            if endpoint.rule is Rule.READ:
-                return self._fresh(request, lambda: self._timed(endpoint, request, authorizer))
-            return endpoint.function(self.site, request, authorizer)
+            if isinstance(endpoint, Read) or endpoint.rule is Rule.READ:
+                return self._read(endpoint, request, self.authorizer(context.token))
+            return endpoint.function(self.site, request, self.authorizer(context.token))
         if where is Place.DATACENTER:
             raise NoPathToDatacenter()
         # A leader elsewhere needs a link between servers, which this server does not have: it waits for its own turn.
@@ -154,7 +151,7 @@ class Door:
 
     # ---- reading ----
 
-    def _fresh(self, request: Any, read: Callable[[], Any]) -> Any:
+    def _read(self, endpoint: Read | ServerMethod, request: Any, authorizer: Authorizer) -> Any:
         """Read, once what is here is as fresh as the request asks."""
         options = request.options
         consensus = self.site.consensus
@@ -162,10 +159,12 @@ class Door:
             waiting = consensus.verify()
             if waiting is not None:
                 waiting.addTimeout(self.site.hold_timeout, self.site.clock, _not_ready)
-                return waiting.addCallback(lambda _: read())
-        return read()
+                return waiting.addCallback(lambda _: self._evaluate(endpoint, request, authorizer))
+        return self._evaluate(endpoint, request, authorizer)
 
-    def _evaluate(self, endpoint: Read, request: Any, authorizer: Authorizer) -> Any:
+    def _evaluate(self, endpoint: Read | ServerMethod, request: Any, authorizer: Authorizer) -> Any:
+        if isinstance(endpoint, ServerMethod):
+            return self._timed(endpoint, request, authorizer)
         site = self.site
         index, value, view = site.views.read(endpoint, request, authorizer)
         if endpoint.counted:

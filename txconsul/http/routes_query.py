@@ -22,6 +22,7 @@ from txconsul.http.parameters import Target, parse_int, read_options, with_cache
 from txconsul.http.rendered import RenderedInstances
 from txconsul.http.response import Response
 from txconsul.http.routes import IGNORED, Action, Call, Route, asks, datacenter, done, reads, text
+from txconsul.language.goflags import go_bool
 from txconsul.records.prepared_query import (
     PreparedQuery,
     PreparedQueryExecuteRequest,
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES"]
 
 _EXECUTE, _EXPLAIN = b"/execute", b"/explain"
-#: What Go reads as a truth value.
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 # ---- all queries ----
@@ -118,10 +116,13 @@ def _explain(api: API, target: Target, name: bytes) -> PreparedQueryExecuteReque
 def _execute(api: API, target: Target, name: bytes) -> PreparedQueryExecuteRequest:
     record = _explain(api, target, name)
     connect = target.get("connect")
-    if connect and connect not in _TRUE | _FALSE:
+    if not connect:
+        return record
+    try:
+        return replace(record, connect=go_bool(connect))
+    except ValueError:
         why = f"strconv.ParseBool: parsing {quote(connect)}: invalid syntax"
-        raise InvalidRequest(f"Error parsing 'connect' value: {why}")
-    return replace(record, connect=True) if connect in _TRUE else record
+        raise InvalidRequest(f"Error parsing 'connect' value: {why}") from None
 
 
 def _serve_one(api: API, call: Call, request: Request) -> Response | Deferred[Response]:

@@ -47,6 +47,7 @@ __all__ = [
     "Parsed",
     "defaults_text",
     "go_bool",
+    "go_float",
     "go_int",
     "parse",
     "quoted",
@@ -165,7 +166,13 @@ def _unsigned(text: str) -> int:
     return value
 
 
-def _floating(text: str) -> float:
+def go_float(text: str) -> float:
+    """
+    A fraction as Go's strconv.ParseFloat reads it.
+
+    @raise ValueError: it is none.
+    @raise OverflowError: it is too large.
+    """
     if len(text) > _DIGITS_MAX:
         raise ValueError(text)
     if _HEXADECIMAL_FLOAT.fullmatch(text):
@@ -253,7 +260,7 @@ BOOL = Kind(_standard(go_bool), "", zero=False, boolean=True)
 STRING = Kind(str, "string", zero="")
 INT = Kind(_standard(go_int), "int", zero=0)
 UINT = Kind(_standard(_unsigned), "uint", zero=0)
-FLOAT = Kind(_standard(_floating), "float", zero=0.0)
+FLOAT = Kind(_standard(go_float), "float", zero=0.0)
 #: Nanoseconds.
 DURATION = Kind(_standard(parse_duration), "duration", zero=0)
 #: May be given several times: a list.

@@ -19,7 +19,7 @@ from operator import attrgetter, eq, ge, gt, le, lt, ne
 from typing import Any, NamedTuple
 
 from txconsul.errors import InvalidRequest
-from txconsul.language.template_numbers import BadNumber, parse_bool, parse_float, parse_int, show_float
+from txconsul.language.template_numbers import BadNumber, read, show_float
 from txconsul.language.template_syntax import (
     BadTemplate,
     Call,
@@ -150,10 +150,10 @@ def _converted(given: _Typed, wanted: type) -> _Typed | None:
     return _Typed(wanted, lambda scope: convert(inner(scope)))
 
 
-def _reading(name: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
+def _reading(name: str, wanted: type) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         try:
-            return read(text)
+            return read(wanted, text)
         except BadNumber as error:
             raise BadEvaluation(f"__builtin_{name}: {error}") from None
 
@@ -171,9 +171,9 @@ _CONVERSIONS: dict[tuple[type, type], Callable[[Any], Any]] = {
     (float, str): show_float,
     (int, float): float,
     (int, str): str,
-    (str, int): _reading("StringToInt", parse_int),
-    (str, float): _reading("StringToFloat", parse_float),
-    (str, bool): _reading("StringToBool", parse_bool),
+    (str, int): _reading("StringToInt", int),
+    (str, float): _reading("StringToFloat", float),
+    (str, bool): _reading("StringToBool", bool),
     (bool, str): lambda value: "true" if value else "false",
 }
 

@@ -6,22 +6,14 @@ Source: Go's documentation of strconv.
 
 from __future__ import annotations
 
-import re
 from math import isfinite
 
 from txconsul.codec.goquote import quote
+from txconsul.language.goflags import go_bool, go_float, go_int
 
-__all__ = ["BadNumber", "parse_bool", "parse_float", "parse_int", "show_float"]
+__all__ = ["BadNumber", "read", "show_float"]
 
-_INT_END = 2**63
-_INT = re.compile(
-    r"([+-]?)(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0(?:_?[0-7])*|[1-9](?:_?[0-9])*)"
-)
-_FLOAT = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)", re.IGNORECASE)
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-#: More digits than this are out of range whatever they are; Python refuses to read thousands of them.
-_DIGITS_MAX = 70
+_READERS = {int: ("ParseInt", go_int), float: ("ParseFloat", go_float), bool: ("ParseBool", go_bool)}
 #: Fractions are shown with an exponent where they would have more digits than this before the point.
 _WHOLE_DIGITS_MAX = 6
 
@@ -29,55 +21,20 @@ _WHOLE_DIGITS_MAX = 6
 class BadNumber(ValueError):
     """The text is no such value; the error is Go's."""
 
-    def __init__(self, function: str, text: str, what: str = "invalid syntax") -> None:
-        super().__init__(f"strconv.{function}: parsing {quote(text)}: {what}")
 
-
-def parse_int(text: str) -> int:
+def read(wanted: type, text: str) -> int | float | bool:
     """
-    A whole number of 64 bits: decimal, or with C{0x}, C{0b}, C{0o} or C{0} before it.
+    A whole number of 64 bits (decimal, or with C{0x}, C{0b}, C{0o} or C{0} before it), a fraction or a truth value.
 
+    @param wanted: C{int}, C{float} or C{bool}.
     @raise BadNumber: it is none.
     """
-    found = _INT.fullmatch(text)
-    if found is None:
-        raise BadNumber("ParseInt", text)
-    digits = text.lstrip("+-").replace("_", "").lower()
-    value = _INT_END
-    if len(digits) <= _DIGITS_MAX:
-        octal = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
-        value = int(digits, 8) if octal else int(digits, 0)
-    value = -value if found[1] == "-" else value
-    if not -_INT_END <= value < _INT_END:
-        raise BadNumber("ParseInt", text, "value out of range")
-    return value
-
-
-def parse_float(text: str) -> float:
-    """
-    A fraction.
-
-    @raise BadNumber: it is none.
-    """
-    if not _FLOAT.fullmatch(text):
-        raise BadNumber("ParseFloat", text)
-    value = float(text)
-    if not isfinite(value) and text[-1].isdigit():
-        raise BadNumber("ParseFloat", text, "value out of range")
-    return value
-
-
-def parse_bool(text: str) -> bool:
-    """
-    A truth value.
-
-    @raise BadNumber: it is none.
-    """
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise BadNumber("ParseBool", text)
+    function, reader = _READERS[wanted]
+    try:
+        return reader(text)
+    except (ValueError, OverflowError) as error:
+        why = "value out of range" if isinstance(error, OverflowError) else "invalid syntax"
+        raise BadNumber(f"strconv.{function}: parsing {quote(text)}: {why}") from None
 
 
 def show_float(value: float) -> str:
