@@ -367,6 +367,46 @@ class ConfiguredTests(RegistrationTestCase):
         self.assertEqual(found["more"].service_name, "web")
         self.assertFalse((Path(self.directory) / "services").exists())
 
+    def test_cannotBeRun(self) -> None:
+        """A definition that cannot be run is told by its name; a reload with one leaves everything as it was."""
+        script = {"name": "s", "args": ["true"], "interval": "1s"}
+        off = "Scripts are disabled on this agent; to enable, configure 'enable_script_checks'"
+        self.agent = self.started([{"name": "web"}], [{"id": "disk", "name": "disk", "ttl": "1h"}])
+        sidecar = {"sidecar_service": {"check": script}}
+        for services, checks, whose in (
+            ([], [script], "check 's'"),
+            ([{"name": "new", "check": script}], [], 'service "new"'),
+            ([{"name": "new", "port": 1, "connect": sidecar}], [], 'service "new"'),
+        ):
+            error = self.assertRaises(InvalidRequest, self.agent.registrations.reload, services, checks)
+            self.assertTrue(str(error).startswith(f"Failed to register {whose}: {off}"), str(error))
+            self.assertEqual({*self.agent.registrations.services()}, {"web"})
+            self.assertEqual({*self.agent.registrations.checks()}, {"disk"})
+            self.assertRaises(InvalidRequest, self.started, services, checks)
+
+    def test_everyKind(self) -> None:
+        """Each kind in a file's words; a ping is by TLS and 4096 bytes of output are kept unless told otherwise."""
+        every = {"interval": "10s"}
+        kinds = {
+            "http": {"http": "http://h/", "method": "POST", "body": "b", "disable_redirects": True},
+            "tcp": {"tcp": "h:1", "tcp_use_tls": True},
+            "udp": {"udp": "h:1"},
+            "grpc": {"grpc": "h:1/s", "grpc_use_tls": True, "tls_server_name": "n", "tls_skip_verify": True},
+            "h2ping": {"h2ping": "h:1"},
+            "script": {"args": ["true"], "output_max_size": 9},
+            "docker": {"args": ["true"], "docker_container_id": "c", "shell": "/bin/sh"},
+        }
+        checks = [{"id": kind, "name": kind, **every, **more} for kind, more in kinds.items()]
+        checks += [{"id": "ttl", "ttl": "1m"}, {"id": "alias", "alias_service": "web", "alias_node": ""}]
+        self.agent = self.started([{"name": "web", "checks": checks}], [], limits=Limits(scripts_local=True))
+        found = self.agent.registrations.checks()
+        self.assertEqual({id: one.type for id, one in found.items()}, {id: id for id in (*kinds, "ttl", "alias")})
+        read = {one["id"]: from_configuration(CheckType, one) for one in checks}
+        self.assertEqual((read["h2ping"].h2_ping_use_tls, read["http"].h2_ping_use_tls), (True, False))
+        plain = from_configuration(CheckType, {"h2ping": "h:1", "h2ping_use_tls": False})
+        self.assertFalse(plain.h2_ping_use_tls)
+        self.assertEqual((read["script"].output_max_size, read["udp"].output_max_size), (9, 4096))
+
     def test_reloaded(self) -> None:
         """A reload takes up what files define now; what checks said and what the API registered stays."""
         checks = [{"id": "disk", "name": "disk", "ttl": "1h"}]

@@ -18,7 +18,8 @@ from twisted.logger import Logger
 
 from txconsul.agent.checks.kinds import kind_of
 from txconsul.agent.configuration.definitions import check_problem, metadata_problem, weight_problem
-from txconsul.agent.definitions import as_configured, from_configuration
+from txconsul.agent.configured import Configured, configured
+from txconsul.agent.definitions import as_configured
 from txconsul.agent.exposing import Exposure
 from txconsul.agent.local import LocalState
 from txconsul.agent.persistence import CheckState, DefinitionFiles, PersistedCheck, PersistedService
@@ -114,10 +115,11 @@ class Registrations(Service):
 
         @raise TxconsulError: a definition cannot be run.
         """
-        self._load_services(services)
+        read = self._read(services, checks)
+        self._load_services(read)
         for kept in self._files.services():
             self._restore_service(kept)
-        self._load_checks(checks)
+        self._load_checks(read)
         for kept_check in self._files.checks():
             self._restore_check(kept_check)
 
@@ -126,8 +128,9 @@ class Registrations(Service):
         Take what the configuration files define now in the place of what they defined before. What checks said last
         stays, and so does what was registered over the API.
 
-        @raise TxconsulError: a definition cannot be run.
+        @raise TxconsulError: a definition cannot be run, and everything stays as it was.
         """
+        read = self._read(services, checks)
         self._before = self._local.living_checks()
         try:
             for id in [id for id, one in self._local.checks.items() if one.configured and not one.deleted]:
@@ -136,8 +139,8 @@ class Registrations(Service):
             for id in gone:
                 self._exposure.drop(self._local.services[id].service)
                 self._local.remove_service(id)
-            self._load_services(services)
-            self._load_checks(checks)
+            self._load_services(read)
+            self._load_checks(read)
             for id in gone:
                 if self._local.service(id) is None:
                     for check in list(self._local.checks_of(id)):
@@ -145,14 +148,15 @@ class Registrations(Service):
         finally:
             self._before = {}
 
-    def _load_services(self, services: Iterable[Mapping[str, Any]]) -> None:
-        for service in services:
-            definition = from_configuration(ServiceDefinition, service)
+    def _read(self, services: Iterable[Mapping[str, Any]], checks: Iterable[Mapping[str, Any]]) -> Configured:
+        return configured(services, checks, lambda check: self._running.vet(check, configured=True))
+
+    def _load_services(self, read: Configured) -> None:
+        for definition in read.services:
             self._register(definition, definition.token, replace_checks=False, configured=True)
 
-    def _load_checks(self, checks: Iterable[Mapping[str, Any]]) -> None:
-        for check in checks:
-            definition = from_configuration(CheckDefinition, check)
+    def _load_checks(self, read: Configured) -> None:
+        for definition in read.checks:
             # Its type is not told: Consul's is not, of checks from files that belong to no service's definition.
             self._register_check(definition, definition.token, configured=True, type="")
 
