@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.agent.configuring import ConfigurationTestCase
 from txconsul.agent.configuration.effects import (
+    AGREED,
     EFFECTIVE,
     MOVED,
     NOT_FOR_USERS,
@@ -52,4 +53,24 @@ class EffectTests(ConfigurationTestCase):
     def test_setWithoutEffect(self) -> None:
         """Of the keys that were set, those without an effect are told."""
         idle = next(iter(without_effect()))
-        self.assertEqual(set_without_effect({"data_dir": "-data-dir", idle: "a.hcl", "ca_file": "a.hcl"}), [idle])
+        values = {"data_dir": "x", idle: "x", "ca_file": "x"}
+        self.assertEqual(
+            set_without_effect({"data_dir": "-data-dir", idle: "a.hcl", "ca_file": "a.hcl"}, values), [idle]
+        )
+
+    def test_agreed(self) -> None:
+        """Who asks for what is so anyway, or for nothing, needs no word; who asks for the contrary does."""
+        known = set(keys())
+        for key, value in AGREED.items():
+            self.assertIn(key, known)
+            self.assertEqual(set_without_effect({key: "a.hcl"}, {key: value}), [])
+        for key, value in {"ports.grpc": 8502, "disable_update_check": False, "retry_join": ["a"]}.items():
+            self.assertEqual(set_without_effect({key: "a.hcl"}, {key: value}), [key])
+        self.assertEqual(
+            set_without_effect({"retry_join": "a.hcl", "encrypt": "b"}, {"retry_join": [], "encrypt": ""}), []
+        )
+
+    def test_loaded(self) -> None:
+        """The values are those that were merged."""
+        it = self.load(hcl="disable_update_check = true retry_join = [] ports { grpc = -1 } limits { rpc_rate = -1 }")
+        self.assertEqual(set_without_effect(it.origins, it.raw), [])

@@ -184,7 +184,7 @@ class FactsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """An agent that was asked one thing."""
-        portrait = Portrait(outline={"NodeName": "a"}, member={"Name": "a"}, node_meta={"rack": "1"}, data_dir="/")
+        portrait = Portrait(outline={"NodeName": "a"}, member={"Name": "a"}, node_meta={"rack": "1"})
         self.telemetry = Telemetry(Metrics(), Clock(), lambda: 5.0)
         self.facts = AgentFacts(portrait, lambda: {"a": 1}, lambda: ORIGIN, dict, self.telemetry)
 

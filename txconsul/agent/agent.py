@@ -34,6 +34,7 @@ from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.gauges import runtime_gauges, server_gauges, state_gauges
 from txconsul.agent.local import LocalState
+from txconsul.agent.machine import CPUTimes, host_gauges
 from txconsul.agent.persistence import DefinitionFiles
 from txconsul.agent.position import TellPosition
 from txconsul.agent.process import PidFile, calm_collector, notify, raise_file_limit
@@ -179,6 +180,9 @@ class Agent(MultiService):
         metrics.gauges(lambda: runtime_gauges(telemetry))
         metrics.gauges(lambda: server_gauges(self.server))
         metrics.gauges(lambda: state_gauges(self.server, it.datacenter))
+        if it.telemetry.enable_host_metrics:
+            times = CPUTimes()
+            metrics.gauges(lambda: host_gauges(times, it.data_dir))
         return telemetry
 
     def _make_server(self) -> Server:
@@ -227,7 +231,6 @@ class Agent(MultiService):
             outline=identity.outline(it, self._stores.node_id),
             member=identity.member(it, self._stores.node_id),
             node_meta=identity.node_meta(it),
-            data_dir=it.data_dir,
             xds=identity.xds(it),
         )
 

@@ -6,27 +6,21 @@ Source: Consul's documentation of the agent HTTP API; proc(5) for the machine.
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from txconsul import CONSUL_VERSION, __version__
+from txconsul import CONSUL_VERSION
 from txconsul.agent.following import Following
 from txconsul.agent.identity import BUILD_DATE
 from txconsul.agent.log_streams import LogStream, LogStreams
+from txconsul.agent.machine import machine
 from txconsul.agent.telemetry import Telemetry
 from txconsul.metrics.metrics import Exposed
 from txconsul.records.coordinate import Position
 
 __all__ = ["AgentFacts", "Portrait"]
-
-_KIB = 1024
 
 
 class Portrait(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +35,6 @@ class Portrait(msgspec.Struct, frozen=True, kw_only=True):
     outline: dict[str, Any]
     member: dict[str, Any]
     node_meta: dict[str, str]
-    data_dir: str = ""
     xds: dict[str, Any] | None = None
 
 
@@ -111,16 +104,7 @@ class AgentFacts:
 
     def host(self) -> dict[str, Any]:
         """The machine: memory and disk in bytes, processors, and what could not be read."""
-        errors: list[str] = []
-        document: dict[str, Any] = {
-            "Memory": _told(errors, _memory),
-            "CPU": _told(errors, _processors),
-            "Host": _told(errors, _host),
-            "Disk": _told(errors, lambda: _disk(self.portrait.data_dir or None)),
-            "CollectionTime": time.time_ns(),
-        }
-        document["Errors"] = errors or None
-        return document
+        return machine()
 
     def metrics(self) -> dict[str, Any]:
         """What was measured and counted, in the shape of Consul's own."""
@@ -138,51 +122,3 @@ class AgentFacts:
         """The agent stops: end what is followed."""
         self.log.end()
         self._telemetry.end()
-
-
-def _told(errors: list[str], ask: Callable[[], Any]) -> Any:
-    try:
-        return ask()
-    except (OSError, ValueError, KeyError) as error:
-        errors.append(str(error))
-        return None
-
-
-def _memory() -> dict[str, int]:
-    found = {}
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        name, _, rest = line.partition(":")
-        found[name] = int(rest.split()[0]) * _KIB
-    total, available = found["MemTotal"], found["MemAvailable"]
-    return {"total": total, "available": available, "free": found["MemFree"], "used": total - available}
-
-
-def _processors() -> list[dict[str, Any]]:
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return [{"cpu": number, "modelName": model} for number, model in enumerate(models)]
-
-
-def _host() -> dict[str, Any]:
-    up = float(Path("/proc/uptime").read_text().split()[0])
-    names = os.uname()
-    return {
-        "hostname": names.nodename,
-        "os": names.sysname.lower(),
-        "kernelVersion": names.release,
-        "kernelArch": names.machine,
-        "uptime": int(up),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "txconsul": __version__,
-    }
-
-
-def _disk(path: str | None) -> dict[str, Any] | None:
-    if path is None:
-        return None
-    usage = shutil.disk_usage(path)
-    return {"path": path, "total": usage.total, "used": usage.used, "free": usage.free}

@@ -34,7 +34,7 @@ def check(configuration: Configuration) -> Configuration:
             "bootstrap_expect: clusters of several servers are not in this release of txconsul; only 1 is possible"
         )
     told = []
-    idle = set_without_effect(it.origins)
+    idle = set_without_effect(it.origins, it.raw)
     if idle:
         told.append(f"without effect in this release of txconsul: {', '.join(idle)}")
     return msgspec.structs.replace(it, warnings=(*it.warnings, *told))

@@ -82,6 +82,22 @@ _TABLE = """
     health.service.query | counter | service | Health queries for a service
     health.service.query-tags | counter | service tag | Those of them that named tags
     health.service.not-found | counter | service | Those of them that found none
+    host.cpu.idle | gauge | cpu | Idle time, in percent
+    host.cpu.iowait | gauge | cpu | Time waiting for disks, in percent
+    host.cpu.system | gauge | cpu | The kernel's time, in percent
+    host.cpu.total | gauge | cpu | All busy time, in percent
+    host.cpu.user | gauge | cpu | Programs' time, in percent
+    host.disk.available | gauge | path | Bytes that the data directory's file system still takes
+    host.disk.inodes_percent | gauge | path | Its inodes in use, in percent
+    host.disk.size | gauge | path | Its size in bytes
+    host.disk.used | gauge | path | Its bytes in use
+    host.disk.used_percent | gauge | path | Its bytes in use, in percent
+    host.memory.available | gauge | | Memory that can be had, in bytes
+    host.memory.free | gauge | | Memory that nothing uses, in bytes
+    host.memory.total | gauge | | Memory of the machine, in bytes
+    host.memory.used | gauge | | Memory in use, in bytes
+    host.memory.used_percent | gauge | | Memory in use, in percent
+    host.uptime | gauge | | Seconds since the machine started
     intention.apply | sample | | Writes of intentions, until they are committed
     kvs.apply | sample | | Writes of keys, until they are committed
     members.clients | gauge | datacenter | Client agents

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from txconsul.agent.configuration.schema import DEPRECATED, keys
 
-__all__ = ["EFFECTIVE", "MOVED", "NOT_FOR_USERS", "lists", "set_without_effect", "without_effect"]
+__all__ = ["AGREED", "EFFECTIVE", "MOVED", "NOT_FOR_USERS", "lists", "set_without_effect", "without_effect"]
 
 #: Keys and, with a dot at the end, whole blocks that do what the reference says.
 EFFECTIVE = frozenset(
     """
-    check checks service services check_output_max_size check_update_interval discard_check_output
+    cache. check checks service services check_output_max_size check_update_interval discard_check_output
     enable_agent_tls_for_checks enable_local_script_checks enable_script_checks server_name
     tls.internal_rpc.ca_file tls.internal_rpc.ca_path tls.internal_rpc.cert_file tls.internal_rpc.key_file
     ports.expose_max_port ports.expose_min_port ports.sidecar_min_port ports.sidecar_max_port
@@ -33,7 +33,7 @@ EFFECTIVE = frozenset(
     log_file log_json log_level log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id
     node_meta node_name performance.raft_multiplier performance.rpc_hold_timeout pid_file ports.dns ports.http
     ports.https primary_datacenter recursors raft_snapshot_interval raft_snapshot_threshold raft_trailing_logs server
-    session_ttl_min tagged_addresses telemetry.disable_hostname
+    session_ttl_min tagged_addresses telemetry.disable_hostname telemetry.enable_host_metrics
     telemetry.filter_default telemetry.metrics_prefix telemetry.prefix_filter telemetry.prometheus_retention_time
     tls.defaults.ca_file tls.defaults.ca_path
     tls.defaults.cert_file tls.defaults.key_file tls.defaults.tls_cipher_suites tls.defaults.tls_min_version
@@ -56,6 +56,35 @@ NOT_FOR_USERS = frozenset(
     """.split()  # noqa: SIM905
 )
 
+#: Values with which a key asks for nothing that this version does not do anyway: there is nothing to be told of.
+AGREED: Mapping[str, object] = {
+    **dict.fromkeys(
+        """
+        acl.enabled audit.enabled auto_config.authorization.enabled auto_config.enabled auto_encrypt.allow_tls
+        auto_encrypt.tls auto_reload_config connect.enable_mesh_gateway_wan_federation connect.enabled enable_debug
+        enable_syslog leave_on_terminate peering.enabled raft_prevote_disabled read_replica rejoin_after_leave
+        reporting.license.enabled rpc.enable_streaming ui_config.enabled
+        """.split(),  # noqa: SIM905
+        False,
+    ),
+    **dict.fromkeys(
+        """
+        disable_anonymous_signature disable_host_node_id disable_keyring_file disable_remote_exec disable_update_check
+        skip_leave_on_interrupt telemetry.disable_per_tenancy_usage_metrics
+        """.split(),  # noqa: SIM905
+        True,
+    ),
+    "acl.default_policy": "allow",
+    "limits.request_limits.mode": "disabled",
+    "limits.request_limits.read_rate": -1.0,
+    "limits.request_limits.write_rate": -1.0,
+    "limits.rpc_rate": -1.0,
+    "ports.grpc": -1,
+    "ports.grpc_tls": -1,
+    "ports.serf_wan": -1,
+    "raft_protocol": 3,
+}
+
 
 def within(key: str, table: Iterable[str]) -> bool:
     """Whether a key, or its block, is in a table."""
@@ -69,14 +98,16 @@ def without_effect() -> Iterator[str]:
             yield key
 
 
-def set_without_effect(origins: Mapping[str, str]) -> list[str]:
+def set_without_effect(origins: Mapping[str, str], values: Mapping[str, object]) -> list[str]:
     """
-    The keys that somebody has set and that have no effect yet.
+    The keys that somebody has set, to ask for something that does not happen. What is empty asks for nothing.
 
     @param origins: dotted keys that were set, by files or flags.
+    @param values: all values by dotted key.
     """
     idle = set(without_effect())
-    return [key for key in sorted(origins) if key in idle]
+    found = [key for key in sorted(origins) if key in idle and values.get(key) not in (None, "", [], (), {})]
+    return [key for key in found if key not in AGREED or values[key] != AGREED[key]]
 
 
 def lists() -> str:
