@@ -109,11 +109,17 @@ def _expression(shape: Shape, expression: str) -> str:
     return f"_any({expression})"
 
 
+#: What the encoder writes as it is.
+_PLAIN = frozenset({str, int, bool, bytes, type(None)})
+
+
 def _any_out(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Record):
         return to_json(type(value))(value)
-    if isinstance(value, list | tuple):
-        return [_any_out(one) for one in value]
+    if isinstance(value, (list, tuple)):
+        return [one if type(one) is str else _any_out(one) for one in value]
     if isinstance(value, dict):
         return {_show_text(key) if type(key) is bytes else key: _any_out(one) for key, one in value.items()}
     return _show_float(value) if type(value) is float else value

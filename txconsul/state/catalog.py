@@ -93,11 +93,7 @@ class Catalog:
 
     def services(self) -> tuple[int, dict[str, list[str]]]:
         """@return: C{(index, {name: tags})}: all services with every tag of their instances."""
-        found: dict[str, dict[str, None]] = {}
-        rows = self._tables.services.rows
-        for key in sorted(rows):
-            found.setdefault(rows[key].service, {}).update(dict.fromkeys(rows[key].tags or ()))
-        return self.services_index(), {name: [*tags] for name, tags in found.items()}
+        return self.services_index(), self._tables.service_tags.all()
 
     def has_service(self, node: str, id: str) -> bool:
         """Whether a node has a service of this id."""

@@ -8,12 +8,12 @@ store share; from it a refused command is undone and the touched watch keys are 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from txconsul.state.ordered import OrderedKeys
 from txconsul.state.watches import Key
 
-__all__ = ["Change", "Index", "Journal", "Table"]
+__all__ = ["Change", "Follower", "Index", "Journal", "Table"]
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
@@ -23,6 +23,16 @@ Change = tuple["Table[Any, Any]", Any, Any, Any]
 Journal = list[Change]
 
 _NONE: dict[Any, None] = {}
+
+K_contra = TypeVar("K_contra", contravariant=True)
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class Follower(Protocol[K_contra, R_contra]):
+    """What is told of each change of a table, as an L{Index} is."""
+
+    def move(self, key: K_contra, before: R_contra | None, after: R_contra | None) -> None:
+        """A row changed."""
 
 
 class Index(Generic[K, R]):
@@ -99,8 +109,12 @@ class Table(Generic[K, R]):
         self.rows: dict[K, R] = {}
         self.ordered = OrderedKeys() if ordered else None
         self.touches = touches
-        self._indexes = indexes
+        self._indexes: tuple[Follower[K, R], ...] = indexes
         self._journal = journal
+
+    def follow(self, follower: Follower[K, R]) -> None:
+        """Tell this one, too, of each change, after the indexes."""
+        self._indexes = (*self._indexes, follower)
 
     def put(self, key: K, row: R) -> None:
         """Insert a row, or replace the one of this key."""

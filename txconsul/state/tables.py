@@ -19,6 +19,7 @@ from txconsul.records.prepared_query import PreparedQuery
 from txconsul.records.service import NodeService
 from txconsul.records.session import Session
 from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
+from txconsul.state.service_tags import ServiceTags
 from txconsul.state.table import Index, Journal, Table
 from txconsul.state.watches import Key
 
@@ -85,6 +86,8 @@ class Tables:
             ),
             touches=_service_touched,
         )
+        self.service_tags = ServiceTags(self.services.rows, self.services_by_name)
+        self.services.follow(self.service_tags)
         self.checks_by_node: Index[Pair, HealthCheck] = Index(lambda key, check: (key[0],))
         #: By C{(node, service id)}; the checks of the node itself have an empty service id.
         self.checks_by_instance: Index[Pair, HealthCheck] = Index(lambda key, c: ((key[0], c.service_id.lower()),))
