@@ -42,6 +42,17 @@ class ListTests(SynchronousTestCase):
 
         check()
 
+    def test_renderedRows(self) -> None:
+        """Rows that are left out leave no trace, wherever they are."""
+        self.small()
+
+        @given(st.lists(st.none() | st.integers()))
+        def check(rows: list[int | None]) -> None:
+            pieces = lists.rendered_rows(rows, lambda row: b"" if row is None else str(row).encode())
+            self.assertEqual(b"".join(pieces), json.encode([row for row in rows if row is not None]))
+
+        check()
+
     def test_names(self) -> None:
         """Names, UTF-8 or not."""
         self.small()

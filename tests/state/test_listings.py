@@ -86,6 +86,20 @@ class ListingsTests(SynchronousTestCase):
         self.assertIs(after, self.it.store.listings.services.rows())
         self.assertIs(after[0].rendered(), after[0].rendered())
 
+    def test_goneBeforeItIsLookedAt(self) -> None:
+        """A row is made when it is looked at; if what it shows has gone by then, it shows nothing."""
+        for name in ("a", "b"):
+            self.it.register("n1", service=NodeService(id=name, service=name))
+        first, second = self.it.store.listings.services.rows()
+        node = self.it.store.listings.nodes.rows()[0]
+        self.it.deregister("n1", service_id="a")
+        self.it.check("n1", "b", "critical", service_id="b")
+        self.assertEqual((first.record, first.rendered()), (None, b""))
+        self.assertEqual(second.record.checks_critical, 1)
+        self.it.deregister("n1")
+        self.assertIsNone(node.record)
+        self.assertEqual(self.it.store.listings.services.rows(), [])
+
     def test_nothingIsKeptUnasked(self) -> None:
         """Until somebody asks, and when nobody asks any more, writes cost nothing."""
         self.assertFalse(self.it.store.listings)

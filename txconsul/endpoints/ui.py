@@ -50,8 +50,8 @@ def nodes(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -> t
     rows = store.listings.nodes.rows()
     expression = request.options.filter
     if expression:
-        chosen = filter_for(expression, NodeInfo).select_values({row.record.node: row.record for row in rows})
-        rows = [row for row in rows if row.record.node in chosen]
+        chosen = filter_for(expression, NodeInfo).select_values({row.name: row.record for row in rows})
+        rows = [row for row in rows if row.name in chosen]
     return store.catalog.everything_index(), rows
 
 
@@ -73,7 +73,7 @@ def services(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -
     if chosen is None:
         return index, store.listings.services.rows()
     found = summarize(chosen.select(store.listings.instances()))
-    return index, [Row(listed(found[name])) for name in sorted(found)]
+    return index, [Row(name, lambda name: listed(found[name])) for name in sorted(found)]
 
 
 @read(

@@ -50,13 +50,19 @@ def entries(rows: Sequence[DirEntry]) -> Iterator[bytes]:
     yield b"]"
 
 
-def rendered_rows(rows: Sequence[Any]) -> Iterator[bytes]:
-    """The pieces of a JSON list of rows that know how they are rendered, and do so once."""
+def rendered_rows(rows: Sequence[Row], render: Callable[[Row], bytes]) -> Iterator[bytes]:
+    """
+    The pieces of a JSON list of rows that are rendered one by one.
+
+    @param render: a row as JSON; empty for one that is left out.
+    """
     opening = b"["
     for at in range(0, len(rows), PIECE_ROWS):
-        yield opening + b",".join([row.rendered() for row in rows[at : at + PIECE_ROWS]])
-        opening = b","
-    yield b"]" if rows else b"[]"
+        piece = b",".join([data for row in rows[at : at + PIECE_ROWS] if (data := render(row))])
+        if piece:
+            yield opening + piece
+            opening = b","
+    yield b"[]" if opening == b"[" else b"]"
 
 
 def names(keys: Sequence[bytes]) -> Iterator[bytes]:

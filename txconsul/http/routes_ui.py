@@ -80,44 +80,41 @@ def _of_topology(api: API, target: Target, rest: bytes) -> ServiceSpecificReques
 # ---- what is answered ----
 
 
-def _rows(api: API, call: Call, answer: Answer, rows: Sequence[Any]) -> Response:
-    """Rows that are rendered already: a long list goes out piece by piece."""
-    head = meta_head(answer)
+def _rows(api: API, call: Call, answer: Answer, render: Callable[[Any], bytes]) -> Response:
+    """Rows, each rendered once: a long list is made as it goes out."""
+    head, rows = meta_head(answer), answer.value
     if call.pretty or api.settings.always_pretty or len(rows) <= PIECE_ROWS:
-        data = b"".join(rendered_rows(rows))
+        data = b"".join(rendered_rows(rows, render))
         if call.pretty or api.settings.always_pretty:
             data = json.indent(data) + b"\n" * call.pretty
         return value(api.settings, data, head + JSON)
-    return json_pieces(api.settings, rendered_rows(rows), head)
+    return json_pieces(api.settings, rendered_rows(rows, render), head)
 
 
 def _render_rows(api: API, call: Call, answer: Answer) -> Response:
     if answer.view is not None:
         return shown(api.settings, answer, _records, call.pretty, meta_head(answer))
-    return _rows(api, call, answer, answer.value)
+    return _rows(api, call, answer, _rendered)
+
+
+def _rendered(row: Any) -> bytes:
+    data: bytes = row.rendered()
+    return data
 
 
 def _records(rows: Sequence[Any]) -> list[Any]:
     return [row.record for row in rows]
 
 
-class _Changed:
-    """A row that is not as it is kept."""
-
-    def __init__(self, record: Any) -> None:
-        self.record = record
-
-    def rendered(self) -> bytes:
-        """The row as JSON."""
-        return json.encode(self.record)
-
-
 def _render_nodes(api: API, call: Call, answer: Answer) -> Response:
     versions = _versions(api)
-    rows = [
-        row if (known := _versioned(row.record, versions)) is row.record else _Changed(known) for row in answer.value
-    ]
-    return _rows(api, call, answer, rows)
+
+    def render(row: Any) -> bytes:
+        node = row.record
+        known = None if node is None else _versioned(node, versions)
+        return _rendered(row) if known is node else json.encode(known)
+
+    return _rows(api, call, answer, render)
 
 
 def _versions(api: API) -> dict[str, str]:
