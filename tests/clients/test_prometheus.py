@@ -6,6 +6,7 @@ one with it; TXCONSUL_PROMETHEUS names it.
 from __future__ import annotations
 
 import os
+from typing import Any
 from unittest import SkipTest
 
 from tests.clients.discovering import DiscoveryTestCase, needs
@@ -100,3 +101,45 @@ class PrometheusTests(DiscoveryTestCase):
         self.comes(lambda: self.targets("everything", "service"), {("127.0.0.1:8300", "consul")}, SECONDS)
         for word in ("level=error", "panic"):
             self.assertNotIn(word, self.prometheus.output)
+
+
+SCRAPING = """
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: agent
+    metrics_path: /v1/agent/metrics
+    params: {{format: [prometheus]}}
+    static_configs:
+      - targets: ["{http}"]
+"""
+
+
+class ScrapingTests(DiscoveryTestCase):
+    """A Prometheus that reads the agent's own metrics."""
+
+    def more_configuration(self) -> dict[str, Any]:
+        return {"telemetry": {"prometheus_retention_time": "1m"}}
+
+    def test_metrics(self) -> None:
+        """They are read without a complaint, and are there to be asked for."""
+        needs(PROGRAM)
+        file = self.directory / "prometheus.yml"
+        file.write_text(SCRAPING.format(http=self.http))
+        where = "{}:{}".format(*self.own_address())
+        self.run_program(
+            PROGRAM,
+            f"--config.file={file}",
+            f"--storage.tsdb.path={self.directory / 'tsdb'}",
+            f"--web.listen-address={where}",
+        )
+
+        def health() -> list[tuple[str, str]]:
+            found = self.request("GET", f"{where}/api/v1/targets?state=active")["data"]["activeTargets"]
+            return [(one["health"], one["lastError"]) for one in found]
+
+        def registrations() -> list[bool]:
+            found = self.request("GET", f"{where}/api/v1/query?query=consul_catalog_register_count")["data"]["result"]
+            return [float(one["value"][1]) > 0 for one in found]
+
+        self.comes(health, [("up", "")], SECONDS)
+        self.comes(registrations, [True], SECONDS)
