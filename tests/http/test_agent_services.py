@@ -66,6 +66,34 @@ class DefinitionTests(AgentTestCase):
         )
         self.assertEqual(checks["d"]["Interval"], "10h0m0s")
 
+    def test_spellingsOfTheMesh(self) -> None:
+        """So do those of proxies, with agent and catalog; what else stands beside a sidecar is passed over."""
+        proxy = {
+            "destination_service_name": "web",
+            "mesh_gateway": {"mode": "local"},
+            "upstreams": [{"destination_name": "db", "local_bind_port": 9}],
+            "expose": {"paths": [{"path": "/", "listener_port": 7, "local_path_port": 8}]},
+        }
+        service = {"name": "side", "kind": "connect-proxy", "port": 1, "proxy": proxy}
+        self.put("service/register", service)
+        beside = {"name": "web", "port": 80, "connect": {"sidecar_service": {"port": 3}, "colour": "red"}}
+        self.put("service/register", beside)
+        found = self.asking.get("/v1/agent/services")
+        self.assertEqual({*found}, {"side", "web", "web-sidecar-proxy"})
+        body = {"Node": "n", "Address": "h", "Service": {"Service": "side", "Kind": "connect-proxy", "Port": 1}}
+        body["Service"]["proxy"] = proxy  # type: ignore[index]
+        answer = self.asking.ask("PUT", "/v1/catalog/register", json.dumps(body).encode())
+        self.assertEqual(answer.status, 200, answer.body)
+        (registered,) = self.asking.get("/v1/catalog/service/side")
+        for shown in (found["side"]["Proxy"], registered["ServiceProxy"]):
+            self.assertEqual(shown["DestinationServiceName"], "web")
+            self.assertEqual(shown["MeshGateway"], {"Mode": "local"})
+            self.assertEqual(
+                (shown["Upstreams"][0]["DestinationName"], shown["Upstreams"][0]["LocalBindPort"]), ("db", 9)
+            )
+            path = shown["Expose"]["Paths"][0]
+            self.assertEqual((path["ListenerPort"], path["LocalPathPort"]), (7, 8))
+
     def test_strict(self) -> None:
         """Unknown names at any depth, and values of other types, are refused."""
         for body in (
@@ -90,7 +118,19 @@ class DefinitionTests(AgentTestCase):
                 st.lists(inner, max_size=3)
                 | st.dictionaries(
                     st.sampled_from(
-                        ["Name", "Check", "checks", "TTL", "Connect", "SidecarService", "Proxy", "Meta", "x"]
+                        [
+                            "Name",
+                            "Check",
+                            "checks",
+                            "TTL",
+                            "Connect",
+                            "sidecar_service",
+                            "Proxy",
+                            "upstreams",
+                            "expose",
+                            "paths",
+                            "x",
+                        ]
                     ),
                     inner,
                     max_size=4,

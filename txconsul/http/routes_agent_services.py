@@ -6,7 +6,7 @@ Source: Consul's documentation of the agent HTTP API, services and checks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from txconsul.http.answers import JSON, json_value, value
 from txconsul.http.parameters import Target, read_options
 from txconsul.http.response import Response
 from txconsul.http.routes import Action, Call, Route, asks, done, text
+from txconsul.http.spellings import service_definition, standing_check
 from txconsul.records.agent import (
     AgentService,
     CheckDefinition,
@@ -46,70 +47,6 @@ _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 # ---- reading definitions ----
 
-_CHECK_SPELLINGS = {
-    "args": "ScriptArgs",
-    "script_args": "ScriptArgs",
-    "deregister_critical_service_after": "DeregisterCriticalServiceAfter",
-    "docker_container_id": "DockerContainerID",
-    "tls_server_name": "TLSServerName",
-    "tls_skip_verify": "TLSSkipVerify",
-    "tcp_use_tls": "TCPUseTLS",
-    "grpc_use_tls": "GRPCUseTLS",
-    "h2ping_use_tls": "H2PingUseTLS",
-    "plugin_options": "PluginOptions",
-}
-_STANDING_SPELLINGS = _CHECK_SPELLINGS | {"service_id": "ServiceID", "disable_redirects": "DisableRedirects"}
-_SERVICE_SPELLINGS = {"enable_tag_override": "EnableTagOverride", "tagged_addresses": "TaggedAddresses"}
-#: What a check in a service's definition may say, and nobody heeds.
-_UNHEEDED = frozenset({"serviceid", "service_id"})
-
-
-def _respelled(given: Any, spellings: Mapping[str, str]) -> Any:
-    """The object with its other spellings replaced; the usual one goes first."""
-    if not isinstance(given, dict):
-        return given
-    usual = {name.lower() for name in given}
-    found = {}
-    for name, one in given.items():
-        other = spellings.get(name.lower())
-        if other is None:
-            found[name] = one
-        elif other.lower() not in usual:
-            found[other] = one
-    return found
-
-
-def _respelled_check(given: Any, spellings: Mapping[str, str]) -> Any:
-    """A check's definition in the usual spelling; a ping is by TLS unless it says otherwise."""
-    found = _respelled(given, spellings)
-    if isinstance(found, dict):
-        names = {name.lower(): one for name, one in found.items()}
-        if names.get("h2ping") and "h2pingusetls" not in names:
-            found["H2PingUseTLS"] = True
-    return found
-
-
-def _check(given: Any) -> Any:
-    found = _respelled_check(given, _CHECK_SPELLINGS)
-    if isinstance(found, dict):
-        found = {name: one for name, one in found.items() if name.lower() not in _UNHEEDED}
-    return found
-
-
-def _service(given: Any) -> Any:
-    found = _respelled(given, _SERVICE_SPELLINGS)
-    if not isinstance(found, dict):
-        return found
-    for name, one in found.items():
-        lower = name.lower()
-        if lower == "check":
-            found[name] = _check(one)
-        elif lower == "checks" and isinstance(one, list):
-            found[name] = [_check(it) for it in one]
-        elif lower == "connect" and isinstance(one, dict):
-            found[name] = {key: _service(it) if key.lower() == "sidecarservice" else it for key, it in one.items()}
-    return found
-
 
 def _decode(record: type[R], body: bytes, respell: Callable[[Any], Any]) -> R:
     """@raise BadRequest: the body is no such definition."""
@@ -120,7 +57,7 @@ def _decode(record: type[R], body: bytes, respell: Callable[[Any], Any]) -> R:
 
 
 def _register_service(api: API, call: Call, request: Request) -> RegisterServiceRequest:
-    definition = _decode(ServiceDefinition, request.body, _service)
+    definition = _decode(ServiceDefinition, request.body, service_definition)
     replace = call.target.query.get("replace-existing-checks", ["false"])
     token = api.context(call, request).token
     return RegisterServiceRequest(
@@ -131,7 +68,7 @@ def _register_service(api: API, call: Call, request: Request) -> RegisterService
 
 
 def _register_check(api: API, call: Call, request: Request) -> RegisterCheckRequest:
-    definition = _decode(CheckDefinition, request.body, lambda given: _respelled_check(given, _STANDING_SPELLINGS))
+    definition = _decode(CheckDefinition, request.body, standing_check)
     return RegisterCheckRequest(definition=definition, token=api.context(call, request).token)
 
 

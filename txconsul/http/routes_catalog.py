@@ -6,7 +6,7 @@ Source: Consul's documentation of the catalog and health HTTP APIs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -30,6 +30,7 @@ from txconsul.http.routes import (
     source,
     text,
 )
+from txconsul.http.spellings import registration
 from txconsul.records.catalog import CheckServiceNode, DeregisterRequest, RegisterRequest, ServiceNode
 from txconsul.records.health import HealthCheck
 from txconsul.records.queries import (
@@ -245,16 +246,16 @@ def _reads_health(prepare: Any) -> dict[str, Action]:
 
 
 def _register(api: API, call: Call, request: Request) -> RegisterRequest:
-    return _in_datacenter(api, call, _decode(RegisterRequest, request.body))
+    return _in_datacenter(api, call, _decode(RegisterRequest, request.body, registration))
 
 
 def _deregister(api: API, call: Call, request: Request) -> DeregisterRequest:
     return _in_datacenter(api, call, _decode(DeregisterRequest, request.body))
 
 
-def _decode(record: type[R], body: bytes) -> R:
+def _decode(record: type[R], body: bytes, respell: Callable[[Any], Any] = _as_it_is) -> R:
     try:
-        return json.decode(record, body, strict=True)
+        return json.from_json(record, respell(json.parse(body)), strict=True)
     except json.BadJSON as error:
         raise BadRequest(f"Request decode failed: {error}") from None
 
