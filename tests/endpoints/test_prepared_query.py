@@ -12,8 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.endpoints.serving import Served
 from txconsul.endpoints.prepared_query import QueryNotFound
-from txconsul.endpoints.query_execution import failover_targets, select
+from txconsul.endpoints.query_execution import failover_targets
 from txconsul.endpoints.registry import Answer
+from txconsul.endpoints.selection import Selections, select
 from txconsul.errors import InvalidRequest, NoPathToDatacenter
 from txconsul.records.catalog import CheckServiceNode, Node, RegisterRequest
 from txconsul.records.coordinate import Coordinate, Position
@@ -303,6 +304,20 @@ class ExecutionTests(SynchronousTestCase):
             self.assertEqual(select(query, instances), [one for one in instances if is_wanted(query, one)])
 
         same()
+
+    def test_keptSelections(self) -> None:
+        """What was selected is selected again only for another query or another view; the oldest go."""
+        selections = Selections(2)
+        query, view = ServiceQuery(tags=("a",)), [CheckServiceNode(service=NodeService(tags=("a",)))]
+        first = selections.select(query, view)
+        first.clear()
+        self.assertEqual(selections.select(query, view), view)
+        view.clear()  # which nobody does: it shows that nothing is selected anew
+        self.assertEqual(len(selections.select(query, view)), 1)
+        self.assertEqual(selections.select(query, []), [])
+        for _ in range(3):
+            selections.select(ServiceQuery(tags=("b",)), view)
+        self.assertEqual(len(selections), 2)
 
     def test_measured(self) -> None:
         """How long queries take is told under Consul's name, whether they are answered at once or not."""

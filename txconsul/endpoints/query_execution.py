@@ -9,7 +9,6 @@ Source: Consul's documentation of the prepared query HTTP API; the wire document
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -24,7 +23,6 @@ from txconsul.endpoints.registry import METHODS, Answer, Read, server
 from txconsul.endpoints.site import Site
 from txconsul.errors import TxconsulError
 from txconsul.records.catalog import CheckServiceNode
-from txconsul.records.health import CRITICAL, PASSING
 from txconsul.records.prepared_query import (
     PreparedQuery,
     PreparedQueryExecuteRemoteRequest,
@@ -39,7 +37,7 @@ from txconsul.records.query import NOWHERE, Context, QuerySource
 from txconsul.state.watches import Key, mesh, table
 from txconsul.state.watches import service as service_watch
 
-__all__ = ["AGENT", "IP", "failover_targets", "select"]
+__all__ = ["AGENT", "IP", "failover_targets"]
 
 #: Instead of a node's name: that of the agent that was asked, and of the node with the asker's address.
 AGENT, IP = "_agent", "_ip"
@@ -152,38 +150,7 @@ def _find(site: Site, query: PreparedQuery, connect: bool, authorizer: Authorize
         connect=service.connect or connect,
     )
     _, found, _ = site.views.read(cast(Read, METHODS["Health.ServiceNodes"]), request, authorizer)
-    return select(service, found)
-
-
-def select(service: ServiceQuery, instances: Iterable[CheckServiceNode]) -> Instances:
-    """Those of some instances that a query wants, in their order."""
-    found = [*instances]
-    if not service.include_all:
-        found = [one for one in found if not _is_unfit(one, service.only_passing, service.ignore_check_ids or ())]
-    if service.node_meta:
-        wanted = service.node_meta.items()
-        found = [one for one in found if one.node is not None and wanted <= (one.node.meta or {}).items()]
-    if service.service_meta:
-        wanted = service.service_meta.items()
-        found = [one for one in found if one.service is not None and wanted <= (one.service.meta or {}).items()]
-    if service.tags:
-        tags = [tag.lower() for tag in service.tags]
-        unwanted = {tag[1:] for tag in tags if tag.startswith("!")}
-        needed = {tag for tag in tags if not tag.startswith("!")}
-        found = [one for one in found if needed <= (own := _tags(one)) and not unwanted & own]
-    return found
-
-
-def _is_unfit(instance: CheckServiceNode, only_passing: bool, ignored: tuple[str, ...]) -> bool:
-    for check in instance.checks or ():
-        status = check.status
-        if (status != PASSING if only_passing else status == CRITICAL) and check.check_id not in ignored:
-            return True
-    return False
-
-
-def _tags(instance: CheckServiceNode) -> set[str]:
-    return {tag.lower() for tag in (instance.service.tags or ())} if instance.service is not None else set()
+    return site.selections.select(service, found)
 
 
 # ---- distance ----

@@ -17,6 +17,7 @@ from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.overview import Overview
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.registry import Answer
+from txconsul.endpoints.selection import Selections
 from txconsul.endpoints.views import View, Views
 from txconsul.metrics.metrics import Exposed, Metrics
 from txconsul.records.agent import CheckDefinition
@@ -167,6 +168,7 @@ class Site:
 
     @ivar me: replaced whenever what it says changes.
     @ivar views: what reads found and still stands.
+    @ivar selections: what prepared queries wanted of it.
     @ivar overview: the whole catalog's health, as it was lately.
     @ivar closing: the server stops, so that no read may wait.
     @ivar default_query_time: seconds that a blocking query waits if it does not say.
@@ -210,6 +212,7 @@ class Site:
         self.closing = False
         self.store = store
         self.views = Views(store)
+        self.selections = Selections()
         self.overview = Overview(clock.seconds())
         self.consensus = consensus
         self.clock = clock
