@@ -214,6 +214,8 @@ class ServiceTests(SynchronousTestCase):
         self.assertEqual(asking.answers("own.connect.consul"), ["own.connect.consul. 0 A 10.0.0.3"])
         for name in ("side.connect.consul", "web.connect.dc2.consul", "web.service.east.peer.consul"):
             self.assertEqual(asking.ask(name).rcode, NXDOMAIN)
+        asking.deregister("n2")
+        self.assertEqual(asking.ask("web.connect.consul").rcode, NXDOMAIN)
 
     def test_nothingOfTheKind(self) -> None:
         """Where no gateway lets anybody in, and no query is defined, the name does not exist."""
