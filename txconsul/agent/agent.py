@@ -61,6 +61,7 @@ from txconsul.interfaces import INetwork
 from txconsul.leader.reconcile import own_registration
 from txconsul.net.tls import Renewable, server_options, wrap
 from txconsul.raft.timing import Timing
+from txconsul.records.autopilot import AutopilotConfig
 from txconsul.records.catalog import RegisterRequest
 
 __all__ = ["Agent"]
@@ -83,6 +84,21 @@ def give_socket(path: str, to: UnixSockets) -> None:
     if to.user or to.group:
         owner, group = (int(one) if one.isdigit() else one or None for one in (to.user, to.group))
         shutil.chown(path, owner, group)  # type: ignore[arg-type]  # typeshed wants one of them
+
+
+def _autopilot(configuration: Configuration) -> AutopilotConfig:
+    """What a new group begins with."""
+    it, raw = configuration.autopilot, configuration.raw
+    return AutopilotConfig(
+        cleanup_dead_servers=it.cleanup_dead_servers,
+        last_contact_threshold=round(it.last_contact_threshold * SECOND),
+        max_trailing_logs=it.max_trailing_logs,
+        min_quorum=it.min_quorum,
+        server_stabilization_time=round(it.server_stabilization_time * SECOND),
+        redundancy_zone_tag=raw.get("autopilot.redundancy_zone_tag", ""),
+        disable_upgrade_migration=raw.get("autopilot.disable_upgrade_migration", False),
+        upgrade_version_tag=raw.get("autopilot.upgrade_version_tag", ""),
+    )
 
 
 def _node_of(registration: RegisterRequest) -> RegisterRequest:
@@ -209,6 +225,7 @@ class Agent(MultiService):
                 default_query_time=it.default_query_time,
                 max_query_time=it.max_query_time,
                 hold_timeout=it.performance.rpc_hold_timeout,
+                autopilot=_autopilot(it),
                 coordinates=not it.disable_coordinates,
                 coordinate_period=it.coordinate_update_period,
             ),

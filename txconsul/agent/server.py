@@ -27,6 +27,7 @@ from txconsul.endpoints.methods import METHODS
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.site import Facts, Site
 from txconsul.interfaces import ILogStore, IRaftTransport, ISnapshotStore, IStableStore
+from txconsul.leader.autopilot_settings import AutopilotSettings
 from txconsul.leader.coordinates import PERIOD_SECONDS, Positions
 from txconsul.leader.features import Features
 from txconsul.leader.reconcile import Reconcile
@@ -35,6 +36,7 @@ from txconsul.leader.tombstones import Tombstones
 from txconsul.metrics.metrics import Metrics
 from txconsul.raft.messages import Role
 from txconsul.raft.timing import Timing
+from txconsul.records.autopilot import DEFAULT_AUTOPILOT, AutopilotConfig
 from txconsul.records.base import Record
 from txconsul.records.catalog import RegisterRequest
 from txconsul.records.raft import Configuration
@@ -59,6 +61,7 @@ class ServerSettings(Record, frozen=True):
     @ivar any_key: keys with dot segments may be written (C{disable_kv_key_validation}).
     @ivar default_query_time: seconds that a blocking query waits if it does not say; C{max_query_time}: at most.
     @ivar hold_timeout: seconds that a request waits for a leader (Consul's C{rpc_hold_timeout}).
+    @ivar autopilot: what a new group begins with.
     @ivar coordinates: whether nodes may say where they are (no C{disable_coordinates}).
     @ivar coordinate_period: seconds for which that is collected before it is written.
     """
@@ -76,6 +79,7 @@ class ServerSettings(Record, frozen=True):
     default_query_time: float = 300.0
     max_query_time: float = 600.0
     hold_timeout: float = 7.0
+    autopilot: AutopilotConfig = DEFAULT_AUTOPILOT
     coordinates: bool = True
     coordinate_period: float = PERIOD_SECONDS
 
@@ -190,6 +194,7 @@ class Server(MultiService, Observer):
             self.timers,
             positions,
             Tombstones(self.store, self.door, settings.datacenter, clock),
+            AutopilotSettings(self.store, self.door, settings.datacenter, settings.autopilot),
             Features(self.store, self.door, settings.datacenter),
             self.reconcile,
         ):

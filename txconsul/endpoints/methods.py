@@ -7,6 +7,7 @@ from __future__ import annotations
 from txconsul.endpoints import (
     agent,
     agent_services,
+    autopilot,
     catalog,
     coordinate,
     kv,
@@ -28,6 +29,7 @@ __all__ = ["METHODS"]
 _DECLARED = (
     agent,
     agent_services,
+    autopilot,
     catalog,
     coordinate,
     kv,

@@ -97,7 +97,6 @@ _UNSERVED = """
     GET                /v1/internal/federation-states
     GET                /v1/internal/federation-states/mesh-gateways
     GET                /v1/internal/federation-state/
-    GET,PUT            /v1/operator/autopilot/configuration
     GET                /v1/operator/autopilot/health
     GET                /v1/operator/autopilot/state
     GET,POST,PUT,DELETE /v1/operator/keyring

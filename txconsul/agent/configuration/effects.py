@@ -16,7 +16,7 @@ __all__ = ["AGREED", "EFFECTIVE", "MOVED", "NOT_FOR_USERS", "lists", "set_withou
 #: Keys and, with a dot at the end, whole blocks that do what the reference says.
 EFFECTIVE = frozenset(
     """
-    cache. check checks service services check_output_max_size check_update_interval discard_check_output
+    autopilot. cache. check checks service services check_output_max_size check_update_interval discard_check_output
     enable_agent_tls_for_checks enable_local_script_checks enable_script_checks server_name
     tls.internal_rpc.ca_file tls.internal_rpc.ca_path tls.internal_rpc.cert_file tls.internal_rpc.key_file
     ports.expose_max_port ports.expose_min_port ports.sidecar_min_port ports.sidecar_max_port
