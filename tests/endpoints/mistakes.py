@@ -20,6 +20,7 @@ from txconsul.state import registrations, txn, watches
 from txconsul.state.catalog import Catalog
 from txconsul.state.coordinates import Coordinates
 from txconsul.state.kv import KV
+from txconsul.state.prepared_queries import PreparedQueries
 from txconsul.state.registrations import Registrations
 from txconsul.state.sessions import Sessions
 from txconsul.state.tables import Tables
@@ -153,6 +154,11 @@ def moved_check_unnoticed() -> Any:
     return patch.object(Registrations, "_lost_check", lambda self, index, check: None)
 
 
+@mistake("of the last proxy of a service nothing is remembered: the index goes back")
+def no_mesh_extinction() -> Any:
+    return patch.object(Registrations, "_left_mesh", lambda self, index, service: None)
+
+
 @mistake("a change of a node does not change what its services show")
 def node_alone() -> Any:
     return _within(Registrations, "ensure_node", "_raise_services_of")
@@ -184,6 +190,11 @@ def sessions_survive_checks() -> Any:
 @mistake("a session ends and holds its keys")
 def locks_survive_sessions() -> Any:
     return patch.object(KV, "held_by", lambda self, id: [])
+
+
+@mistake("a session ends, and its prepared queries stay")
+def queries_survive_sessions() -> Any:
+    return patch.object(PreparedQueries, "end_with", lambda self, index, session: None)
 
 
 @mistake("a node's coordinates stay when it goes")

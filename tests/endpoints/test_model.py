@@ -31,6 +31,7 @@ from tests.state.sequences import (
     key_row,
     node_row,
     perform,
+    query_row,
     service_row,
     session_row,
     settled,
@@ -57,7 +58,10 @@ def _instance(one: Any) -> tuple[Any, ...]:
     """A row of catalog/service. It does not tell the indexes of its node."""
     return (
         (one.node, one.address),
-        (one.node, one.service_id, one.service_name, one.service_port, one.create_index, one.modify_index),
+        (
+            *(one.node, one.service_id, one.service_name, one.service_port),
+            *(one.service_proxy.destination_service_name, one.create_index, one.modify_index),
+        ),
     )
 
 
@@ -88,6 +92,8 @@ WORDING: dict[str, Wording] = {
     "instances": ("Catalog.ServiceNodes", _service, _each(_instance)),
     "health": ("Health.ServiceNodes", _service, _each(_health)),
     "passing": ("Health.ServiceNodes", lambda name, o: _service(name, o, must_be_passing=True), _each(_health)),
+    "proxies": ("Catalog.ServiceNodes", lambda name, o: _service(name, o, connect=True), _each(_instance)),
+    "proxies_health": ("Health.ServiceNodes", lambda name, o: _service(name, o, connect=True), _each(_health)),
     "near": (
         "Health.ServiceNodes",
         lambda it, o: _service(it[0], o, source=QuerySource(datacenter="dc1", node=it[1])),
@@ -113,6 +119,7 @@ WORDING: dict[str, Wording] = {
         _each(session_row),
     ),
     "session": ("Session.Get", lambda id, o: SessionSpecificRequest(session_id=id, options=o), _each(session_row)),
+    "queries": ("PreparedQuery.List", lambda _, o: DCSpecificRequest(options=o), _each(query_row)),
     "key": ("KVS.Get", lambda key, o: KeyRequest(key=key, options=o), lambda one: one and key_row(one)),
     "keys": ("KVS.List", lambda prefix, o: KeyRequest(key=prefix, options=o), _each(key_row)),
 }
@@ -120,10 +127,11 @@ WORDING: dict[str, Wording] = {
 ABSENT = {"session", "key", "keys"}
 
 QUESTIONS: list[Question] = [
-    *[(kind, None) for kind in ("nodes", "services", "places", "sessions")],
+    *[(kind, None) for kind in ("nodes", "services", "places", "sessions", "queries")],
     *[(kind, node) for kind in ("node", "node_checks", "node_sessions", "place") for node in ALL_NODES],
     ("node", "40e4a748"),
     *[(kind, name) for kind in ("instances", "health", "passing", "service_checks") for name in (*ALL_NAMES, "none")],
+    *[(kind, name) for kind in ("proxies", "proxies_health") for name in (*ALL_NAMES, "none")],
     *[("near", ("web", node)) for node in ALL_NODES],
     *[("state", status) for status in ("any", *sorted(set(STATUSES)))],
     *[("session", id) for id in ALL_SESSIONS],
@@ -213,7 +221,7 @@ class Compared:
         """An answer is the model's."""
         assert isinstance(answer, Answer)
         index, wanted, _ = self.model.ask(*question)
-        if question[0] == "instances":
+        if question[0] in ("instances", "proxies"):
             wanted = [(node[:2], service) for node, service in wanted]
         found = WORDING[question[0]][2](answer.value)
         self.case.assertEqual((answer.index, found), (index, wanted), (command, question))

@@ -1,8 +1,9 @@
 """
 The state as one would write it on a sheet of paper: plain dicts, whole copies, no journal, no views, no watches.
 
-It knows nodes, services, checks, sessions, keys and their tombstones, coordinates, and transactions of them; it is slow
-and obvious, and what the real store, and the door before it, are compared with. Names are in lower case throughout.
+It knows nodes, services and their proxies, checks, sessions, keys and their tombstones, prepared queries, coordinates,
+and transactions; it is slow and obvious, and what the real store, and the door before it, are compared with. Names are
+in lower case throughout.
 
 A question is C{(kind, argument)}; L{Model.ask} gives its index, its answer, and what it watches: a parked question is
 answered when a command changes what it watches and the index has passed.
@@ -10,6 +11,7 @@ answered when a command changes what it watches and the index has passed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -33,9 +35,10 @@ class Model:
     @ivar keys: key -> [value, flags, session, lock index, create index, modify index].
     @ivar tombs: deleted key or tree -> index.
     @ivar nodes: name -> [address, create index, modify index].
-    @ivar services: (node, id) -> [name, port, create index, modify index].
+    @ivar services: (node, id) -> [name, port, what it is the proxy of, create index, modify index].
     @ivar checks: (node, id) -> [status, service id, service name, create index, modify index].
     @ivar sessions: id -> (node, behaviour, checks, create index).
+    @ivar queries: id -> [name, session, create index, modify index].
     @ivar places: node -> (where, index).
     @ivar at: index of the last change of a table, of one service or of one node.
     """
@@ -47,6 +50,7 @@ class Model:
         self.services: dict[Pair, list[Any]] = {}
         self.checks: dict[Pair, list[Any]] = {}
         self.sessions: dict[str, tuple[str, str, tuple[str, ...], int]] = {}
+        self.queries: dict[str, list[Any]] = {}
         self.places: dict[str, tuple[float, int]] = {}
         self.at: dict[Any, int] = {}
 
@@ -101,16 +105,30 @@ class Model:
         return self.index("checks"), found, found
 
     def ask_instances(self, name: str) -> tuple[int, Any, Any]:
-        found = [((row[0], *self.nodes[row[0]]), row) for row in self.rows(self.services) if row[2] == name]
+        found = self.with_nodes(row for row in self.rows(self.services) if row[2] == name)
         return self.service_index(name, "services", "nodes"), found, found
 
     def ask_health(self, name: str) -> tuple[int, Any, Any]:
-        rows = [
-            (node, row, [check for check in self.rows(self.checks) if check[0] == row[0] and check[3] in ("", row[1])])
-            for node, row in self.ask_instances(name)[1]
-        ]
-        found = [(node, row, sorted(checks, key=lambda check: check[3] != "")) for node, row, checks in rows]
+        found = self.with_checks(self.ask_instances(name)[1])
         return self.service_index(name, "checks", "services", "nodes"), found, found
+
+    def ask_proxies(self, name: str) -> tuple[int, Any, Any]:
+        found = self.with_nodes(row for row in self.rows(self.services) if row[4] == name)
+        return self.index(("mesh", name) if found else "mesh gone"), found, found
+
+    def ask_proxies_health(self, name: str) -> tuple[int, Any, Any]:
+        index, found, _ = self.ask_proxies(name)
+        return index, (rows := self.with_checks(found)), rows
+
+    def with_nodes(self, rows: Iterable[tuple[Any, ...]]) -> list[Any]:
+        return [((row[0], *self.nodes[row[0]]), row) for row in rows]
+
+    def with_checks(self, rows: list[Any]) -> list[Any]:
+        """Each instance with the checks of its node, and then with its own."""
+        checks = sorted(self.rows(self.checks), key=lambda check: check[3] != "")
+        return [
+            (node, row, [one for one in checks if one[0] == row[0] and one[3] in ("", row[1])]) for node, row in rows
+        ]
 
     def ask_passing(self, name: str) -> tuple[int, Any, Any]:
         index, found, watched = self.ask_health(name)
@@ -149,6 +167,13 @@ class Model:
     def ask_session(self, id: str) -> tuple[int, Any, Any]:
         found = [row for row in self.rows(self.sessions) if row[0] == id]
         return self.index("sessions"), found, found
+
+    def ask_queries(self, _: None) -> tuple[int, Any, Any]:
+        return self.index("queries"), (rows := self.rows(self.queries)), rows
+
+    def ask_query(self, id: str) -> tuple[int, Any, Any]:
+        found = self.queries.get(id)
+        return self.index("queries"), found, None if found is None else tuple(found)
 
     def ask_key(self, key: bytes) -> tuple[int, Any, Any]:
         row = self.keys.get(key)
@@ -237,10 +262,26 @@ class Model:
             elif row[2] == id:
                 self.write(index, key, row[0], "", row[3])
 
+        for query in [one for one, row in self.queries.items() if row[1] == id]:
+            self.do_forget(index, query)
+
     def end_sessions(self, index: int, node: str, check: str | None = None) -> None:
         for id, session in sorted(self.sessions.items()):
             if session[0] == node and (check is None or check in session[2]):
                 self.do_destroy(index, id)
+
+    def do_query(self, index: int, id: str, name: str, session: str) -> None:
+        if any(row[0] == name != "" for one, row in self.queries.items() if one != id):
+            raise Refused
+        if session and session not in self.sessions:
+            raise Refused
+        row = self.queries.get(id)
+        self.queries[id] = [name, session, row[2] if row else index, index]
+        self.at["queries"] = index
+
+    def do_forget(self, index: int, id: str) -> None:
+        if self.queries.pop(id, None):
+            self.at["queries"] = index
 
     def do_place(self, index: int, node: str, where: float) -> None:
         if node in self.nodes:
@@ -253,7 +294,13 @@ class Model:
         self.at.update(dict.fromkeys(names, index))
 
     def touch_services_of(self, index: int, node: str) -> None:
-        self.touch(index, *[("service", row[0]) for key, row in self.services.items() if key[0] == node])
+        for key, row in self.services.items():
+            if key[0] == node:
+                self.touch_instance(index, row)
+
+    def touch_instance(self, index: int, row: list[Any]) -> None:
+        """The answers that show an instance."""
+        self.touch(index, ("service", row[0]), *([("mesh", row[2])] if row[2] else []))
 
     def do_register(self, index: int, node: str, address: str, service: Any, checks: Any) -> None:
         self.put_node(index, node, address)
@@ -270,16 +317,19 @@ class Model:
         self.touch(index, "nodes", ("node", node))
         self.touch_services_of(index, node)
 
-    def put_service(self, index: int, node: str, id: str, name: str, port: int) -> None:
+    def put_service(self, index: int, node: str, id: str, name: str, port: int, proxied: str) -> None:
         if node not in self.nodes:
             raise Refused
         row = self.services.get((node, id))
-        if row is not None and row[:2] == [name, port]:
+        if row is not None and row[:3] == [name, port, proxied]:
             return
-        self.services[node, id] = [name, port, row[2] if row else index, index]
-        self.touch(index, "services", ("service", name), "nodes", ("node", node))
+        self.services[node, id] = [name, port, proxied, row[3] if row else index, index]
+        self.touch(index, "services", "nodes", ("node", node))
+        self.touch_instance(index, self.services[node, id])
         if row is not None and row[0] != name:
             self.lost_instance(index, row[0])
+        if row is not None:
+            self.lost_proxy(index, row[2])
 
     def lost_instance(self, index: int, name: str) -> None:
         if any(row[0] == name for row in self.services.values()):
@@ -287,6 +337,13 @@ class Model:
         else:
             self.at.pop(("service", name), None)
             self.touch(index, "service gone")
+
+    def lost_proxy(self, index: int, name: str) -> None:
+        if any(row[2] == name for row in self.services.values()):
+            self.touch(index, *([("mesh", name)] if name else []))
+        elif name:
+            self.at.pop(("mesh", name), None)
+            self.touch(index, "mesh gone")
 
     def put_check(self, index: int, node: str, id: str, status: str, service_id: str) -> None:
         if node not in self.nodes or (service_id and (node, service_id) not in self.services):
@@ -307,7 +364,7 @@ class Model:
     def touch_shown(self, index: int, node: str, service_id: str) -> None:
         """The services that show a check of a node, or of one of its services."""
         if service_id:
-            self.touch(index, ("service", self.services[node, service_id][0]))
+            self.touch_instance(index, self.services[node, service_id])
         else:
             self.touch_services_of(index, node)
 
@@ -337,6 +394,7 @@ class Model:
         del self.services[node, id]
         self.touch(index, "checks", "services", "nodes", ("node", node))
         self.lost_instance(index, row[0])
+        self.lost_proxy(index, row[2])
 
     def drop_node(self, index: int, node: str) -> None:
         if node not in self.nodes:
@@ -383,24 +441,24 @@ class Model:
             self.put_node(index, node, address)
         return [self.shown(self.nodes, (node,))]
 
-    def txn_service(self, index: int, verb: str, node: str, id: str, name: str, port: int, compared: int) -> list[Any]:
+    def txn_service(self, index: int, verb: str, node: str, id: str, *rest: Any) -> list[Any]:
+        *fields, compared = rest
         self.compare(verb, compared, self.services.get((node, id)))
         if verb.startswith("delete"):
             self.drop_service(index, node, id)
             return []
         if verb != "get":
-            self.put_service(index, node, id, name, port)
+            self.put_service(index, node, id, *fields)
         return [self.shown(self.services, (node, id))[1:]]
 
-    def txn_check(
-        self, index: int, verb: str, node: str, id: str, status: str, service_id: str, compared: int
-    ) -> list[Any]:
+    def txn_check(self, index: int, verb: str, node: str, id: str, *rest: Any) -> list[Any]:
+        *fields, compared = rest
         self.compare(verb, compared, self.checks.get((node, id)))
         if verb.startswith("delete"):
             self.drop_check(index, node, id)
             return []
         if verb != "get":
-            self.put_check(index, node, id, status, service_id)
+            self.put_check(index, node, id, *fields)
         return [self.shown(self.checks, (node, id))]
 
     def compare(self, verb: str, compared: int, row: list[Any] | None) -> None:

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from tests.state.driving import Driven, key_op
 from tests.state.model import IDS, Model
 from txconsul.records.catalog import Node
+from txconsul.records.command import Command
 from txconsul.records.coordinate import Coordinate, CoordinateBatch, Position
 from txconsul.records.health import HealthCheck
-from txconsul.records.service import NodeService
+from txconsul.records.prepared_query import PreparedQuery, PreparedQueryRequest, ServiceQuery
+from txconsul.records.service import ConnectProxyConfig, NodeService
 from txconsul.records.txn import TxnCheckOp, TxnNodeOp, TxnOp, TxnResponse, TxnResult, TxnServiceOp
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "ALL_KEYS",
     "ALL_NAMES",
     "ALL_NODES",
+    "ALL_QUERIES",
     "ALL_SESSIONS",
     "COMMANDS",
     "PREFIXES",
@@ -31,6 +34,7 @@ __all__ = [
     "key_row",
     "node_row",
     "perform",
+    "query_row",
     "service_row",
     "session_row",
     "settled",
@@ -42,17 +46,21 @@ ALL_CHECKS = ["alive", "ok"]
 ALL_KEYS = [b"a", b"a/b", b"a/c", b"b/\xff"]
 PREFIXES = [b"", b"a", b"a/", b"b", b"c"]
 ALL_SESSIONS = [f"{n}0000000-0000-4000-8000-000000000000" for n in range(2)]
+ALL_QUERIES = [f"{n}0000000-0000-4000-9000-000000000000" for n in range(2)]
 STATUSES = ["passing", "passing", "warning", "critical"]
 
 #: Mostly one node, so that things meet there.
 NODES = st.sampled_from(["n1", "n1", "n1", "n2", "n3"])
 SESSIONS = st.sampled_from(ALL_SESSIONS)
+QUERIES = st.sampled_from(ALL_QUERIES)
 #: The index that a comparison is given.
 NONE, RIGHT, WRONG = 0, 1, 2
 COMPARED = st.sampled_from([NONE, RIGHT, RIGHT, WRONG])
 ADDRESSES = st.sampled_from(["10.0.0.1", "10.0.0.2"])
 SERVICE_IDS = st.sampled_from(["s", "t"])
-SERVICE = st.tuples(SERVICE_IDS, st.sampled_from(ALL_NAMES), st.sampled_from([80, 81]))
+SERVICE = st.tuples(
+    SERVICE_IDS, st.sampled_from(ALL_NAMES), st.sampled_from([80, 81]), st.sampled_from(["", "", "web", "db"])
+)
 CHECK = st.tuples(st.sampled_from(ALL_CHECKS), st.sampled_from(STATUSES), st.sampled_from(["", "s", "t"]))
 #: Often enough for locks to be held and deleted keys to leave tombstones.
 WRITES = ["set", "set", "delete", "lock", "lock", "lock", "unlock", "cas", "delete-cas", "delete-tree"]
@@ -98,18 +106,21 @@ COMMAND = st.one_of(
         st.sampled_from([(), ("alive",), ("alive", "ok")]),
     ),
     st.tuples(st.just("destroy"), SESSIONS),
+    st.tuples(st.just("query"), QUERIES, st.sampled_from(["", "q", "r"]), st.sampled_from(["", "", *ALL_SESSIONS])),
+    st.tuples(st.just("forget"), QUERIES),
     st.tuples(st.just("reap"), st.integers(0, 30)),
     st.tuples(st.just("place"), NODES, st.sampled_from([0.0, 1.0, 5.0])),
 )
 #: A site where something can go wrong: services on one node, another instance elsewhere, sessions that hold keys.
 SITE: list[tuple[Any, ...]] = [
-    ("register", "n1", "10.0.0.1", ("s", "web", 80), (("alive", "passing", ""), ("ok", "passing", "s"))),
-    ("register", "n1", "10.0.0.1", ("t", "db", 80), ()),
-    ("register", "n2", "10.0.0.2", ("s", "web", 80), ()),
+    ("register", "n1", "10.0.0.1", ("s", "web", 80, ""), (("alive", "passing", ""), ("ok", "passing", "s"))),
+    ("register", "n1", "10.0.0.1", ("t", "db", 80, "web"), ()),
+    ("register", "n2", "10.0.0.2", ("s", "web", 80, ""), ()),
     ("place", "n1", 0.0),
     ("place", "n2", 5.0),
     ("create", ALL_SESSIONS[0], "n1", "release", ("alive", "ok")),
     ("create", ALL_SESSIONS[1], "n1", "delete", ("alive",)),
+    ("query", ALL_QUERIES[0], "q", ALL_SESSIONS[0]),
     ("kv", "lock", b"a", b"", ALL_SESSIONS[0], NONE),
     ("kv", "lock", b"a/b", b"", ALL_SESSIONS[1], NONE),
 ]
@@ -180,6 +191,13 @@ def _perform(it: Driven, kind: str, *arguments: Any) -> Any:
         node, where = arguments
         position = Position(height=1e-5, vec=(where, *[0.0] * 7))
         return it.coordinates(CoordinateBatch(updates=(Coordinate(node=node, coord=position),)))
+    if kind == "query":
+        id, name, session = arguments
+        query = PreparedQuery(id=id, name=name, session=session, service=ServiceQuery(service="web"))
+        return it.apply(Command.PREPARED_QUERY, PreparedQueryRequest(op="create", query=query))
+    if kind == "forget":
+        query = PreparedQuery(id=arguments[0])
+        return it.apply(Command.PREPARED_QUERY, PreparedQueryRequest(op="delete", query=query))
     return it.destroy(arguments[0]) if kind == "destroy" else it.reap(arguments[0])
 
 
@@ -195,8 +213,15 @@ def _operation(kind: str, verb: str, name: Any, *rest: Any) -> TxnOp:
     return TxnOp(check=TxnCheckOp(verb=verb, check=_check(name, *values, modify_index=compared)))
 
 
-def _service(id: str, name: str, port: int, modify_index: int = 0) -> NodeService:
-    return NodeService(id=id, service=name, port=port, modify_index=modify_index)
+def _service(id: str, name: str, port: int, proxied: str, modify_index: int = 0) -> NodeService:
+    return NodeService(
+        id=id,
+        service=name,
+        port=port,
+        kind="connect-proxy" if proxied else "",
+        proxy=ConnectProxyConfig(destination_service_name=proxied),
+        modify_index=modify_index,
+    )
 
 
 def _check(node: str, id: str, status: str, service_id: str, modify_index: int = 0) -> HealthCheck:
@@ -211,7 +236,8 @@ def node_row(one: Any) -> tuple[Any, ...]:
 
 
 def service_row(node: str, one: Any) -> tuple[Any, ...]:
-    return (node, one.id, one.service, one.port, one.create_index, one.modify_index)
+    proxied = one.proxy.destination_service_name
+    return (node, one.id, one.service, one.port, proxied, one.create_index, one.modify_index)
 
 
 def check_row(one: Any) -> tuple[Any, ...]:
@@ -219,6 +245,10 @@ def check_row(one: Any) -> tuple[Any, ...]:
         *(one.node, one.check_id, one.status, one.service_id, one.service_name),
         *(one.create_index, one.modify_index),
     )
+
+
+def query_row(one: Any) -> tuple[Any, ...]:
+    return (one.id, one.name, one.session, one.create_index, one.modify_index)
 
 
 def session_row(one: Any) -> tuple[Any, ...]:

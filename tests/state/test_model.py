@@ -19,6 +19,7 @@ from tests.state.sequences import (
     ALL_KEYS,
     ALL_NAMES,
     ALL_NODES,
+    ALL_QUERIES,
     ALL_SESSIONS,
     COMMANDS,
     PREFIXES,
@@ -28,6 +29,7 @@ from tests.state.sequences import (
 )
 from txconsul.state import watches
 from txconsul.state.machine import StateMachine
+from txconsul.state.prepared_queries import query_key
 
 #: By hand, ten thousand are worth their minutes after a change.
 EXAMPLES = int(os.environ.get("TXCONSUL_EXAMPLES", "100"))
@@ -43,6 +45,9 @@ WATCHED: dict[watches.Key, tuple[str, Any]] = {
     **{watches.coordinate(node): ("place", node) for node in ALL_NODES},
     **{watches.instances(name): ("instances", name) for name in ALL_NAMES},
     **{watches.service(name): ("health", name) for name in ALL_NAMES},
+    **{watches.mesh_instances(name): ("proxies", name) for name in ALL_NAMES},
+    **{watches.mesh(name): ("proxies_health", name) for name in ALL_NAMES},
+    **{watches.prepared_query(query_key(id)): ("query", id) for id in ALL_QUERIES},
     **{watches.service_checks(name): ("service_checks", name) for name in ALL_NAMES},
     **{watches.checks_in_state(status): ("state", status) for status in set(STATUSES)},
     watches.table("nodes"): ("nodes", None),
@@ -50,6 +55,7 @@ WATCHED: dict[watches.Key, tuple[str, Any]] = {
     watches.table("checks"): ("state", "any"),
     watches.table("sessions"): ("sessions", None),
     watches.table("coordinates"): ("places", None),
+    watches.table("prepared-queries"): ("queries", None),
 }
 
 
