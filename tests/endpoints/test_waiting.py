@@ -1,6 +1,6 @@
 """
-What every read that can wait promises, whatever it is about: an answer that changes has a newer index, and who waited for
-it is given it in the turn of the change.
+What every read that can wait promises, whatever it is about: an answer that changes has a newer index, and who waited
+for it is given it in the turn of the change.
 """
 
 from __future__ import annotations
