@@ -7,7 +7,10 @@ Registering what is there already changes nothing.
 
 Source: Consul's documentation of the catalog HTTP API and of blocking queries.
 
-Departures, until the service mesh comes: gateways are not linked to services, and its topology is not kept.
+Departures: until there are configuration entries, gateways are not tied to services. Who talks to whom is read from
+the registrations (L{txconsul.state.topology}) instead of being kept in a table of its own. What makes a service
+reachable in the mesh has an index, too, and a check that becomes another instance's moves the index of the one that had
+it.
 """
 
 from __future__ import annotations
