@@ -5,13 +5,26 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.dns.asking import Asking, question
+from tests.dns.asking import Asking, question, show
 from txconsul.codec.json import decode as decode_json
+from txconsul.dns.cache import AnswerCache
 from txconsul.dns.message import CLIENT_SUBNET, EDNS, NOERROR, NXDOMAIN, SERVFAIL
 from txconsul.records.coordinate import Coordinate, Position
-from txconsul.records.prepared_query import PreparedQuery, PreparedQueryRequest
+from txconsul.records.prepared_query import PreparedQuery, PreparedQueryRequest, QueryTemplateOptions, ServiceQuery
+
+TEMPLATE = PreparedQueryRequest(
+    datacenter="dc1",
+    op="create",
+    query=PreparedQuery(
+        name="t-",
+        template=QueryTemplateOptions(type="name_prefix_match"),
+        service=ServiceQuery(service="${name.suffix}"),
+    ),
+)
 
 
 class QueryTests(SynchronousTestCase):
@@ -100,6 +113,59 @@ class QueryTests(SynchronousTestCase):
         self.asking.served.store.applied()
         for _ in range(40):
             self.assertEqual(self.asking.ask("far.query.consul").answer[0].data, (b"\n\0\0\2",))
+
+    def test_keptAsFresh(self) -> None:
+        """Whatever is written, answers that are kept say what an edge says that keeps none yet."""
+        number = st.integers(1, 3)
+        status = st.sampled_from(["passing", "warning", "critical"])
+        ttl = st.sampled_from(["1s", "2s"])
+        command = st.one_of(
+            st.tuples(st.just("service"), number, status),
+            st.tuples(st.just("away"), number),
+            st.tuples(st.just("place"), number, st.sampled_from([0.1, 0.2, 0.3])),
+            st.tuples(st.just("query"), st.booleans(), st.sampled_from(["", "n1", "_agent"]), ttl),
+            st.tuples(st.just("forget")),
+        )
+
+        @settings(max_examples=60, deadline=None)
+        @given(st.lists(command, max_size=15))
+        def same(commands: list[tuple[Any, ...]]) -> None:
+            self.start()
+            id = self.put("q")
+            self.asking.served.call("PreparedQuery.Apply", TEMPLATE)
+            for kind, *arguments in commands:
+                if kind == "service":
+                    it, said = arguments
+                    self.asking.service(f"n{it}", f"10.0.0.{it}", "web", status=said)
+                elif kind == "away":
+                    self.asking.deregister(f"n{arguments[0]}")
+                elif kind == "place":
+                    place = Position(vec=(arguments[1], *[0.0] * 7), height=1e-5)
+                    update = Coordinate(node=f"n{arguments[0]}", coord=place)
+                    self.asking.served.store.coordinates.update(self.asking.served.consensus.last_index, [update])
+                    self.asking.served.store.applied()
+                elif kind == "query" and id:
+                    only_passing, near, said = arguments
+                    self.put("q", "update", id, said, OnlyPassing=only_passing, Near=near)
+                elif kind == "query":
+                    id = self.put("q")
+                elif id:
+                    self.put("q", "delete", id)
+                    id = ""
+                for name, record_type in (
+                    ("q.query.consul", "A"),
+                    ("q.query.consul", "SRV"),
+                    ("t-web.query.consul", "A"),
+                ):
+                    kept = self.asking.ask(name, record_type)
+                    self.asking.server.udp_answers, old = AnswerCache(), self.asking.server.udp_answers
+                    fresh = self.asking.ask(name, record_type)
+                    self.asking.server.udp_answers.clear()
+                    self.asking.server.udp_answers = old
+                    self.assertEqual(sorted(map(show, kept.answer)), sorted(map(show, fresh.answer)))
+                    self.assertEqual(kept.rcode, fresh.rcode)
+
+        same()
 
     def test_nearWhoAsks(self) -> None:
         """What is near the asker is made anew for each: by the address of the datagram, or the subnet it stands for."""

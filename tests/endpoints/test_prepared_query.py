@@ -176,7 +176,7 @@ class ReadingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.served = Querying()
-        self.id = self.served.put(name="q")
+        self.query_id = self.served.put(name="q")
 
     def get(self, id: str, index: int = 0) -> Any:
         options = QueryOptions(min_query_index=index)
@@ -186,17 +186,17 @@ class ReadingTests(SynchronousTestCase):
 
     def test_blocking(self) -> None:
         """Who waits for one query is woken by it, and by its end; not by another one."""
-        waiting = self.get(self.id, 1)
+        waiting = self.get(self.query_id, 1)
         self.served.put(name="other")
         self.assertNoResult(waiting)
-        self.served.put(op="update", id=self.id, name="new")
+        self.served.put(op="update", id=self.query_id, name="new")
         answer = self.successResultOf(waiting)
         self.assertEqual((answer.index, [one.name for one in answer.value]), (3, ["new"]))
-        waiting = self.get(self.id, 3)
-        self.served.put(op="delete", id=self.id)
+        waiting = self.get(self.query_id, 3)
+        self.served.put(op="delete", id=self.query_id)
         self.failureResultOf(waiting, QueryNotFound)
         with self.assertRaises(QueryNotFound):
-            self.get(self.id)
+            self.get(self.query_id)
 
     def test_list(self) -> None:
         """All queries, and a wait for any change of them."""
@@ -204,6 +204,58 @@ class ReadingTests(SynchronousTestCase):
         waiting = self.served.call("PreparedQuery.List", request)
         self.served.put(name="other")
         self.assertEqual([one.name for one in self.successResultOf(waiting).value], ["q", "other"])
+
+    def test_noLostWaking(self) -> None:
+        """Whatever is written, who waits is woken by what he waits for, and by nothing else."""
+        ids = [f"00000000-0000-0000-0000-{number:012d}" for number in (1, 2)]
+        command = st.tuples(st.sampled_from(["create", "update", "delete"]), st.sampled_from([0, 1]))
+
+        def waits(served: Querying, index: int, id: str = "") -> Any:
+            """A wait for one query, or for all."""
+            options = QueryOptions(min_query_index=index)
+            if not id:
+                return served.call("PreparedQuery.List", DCSpecificRequest(datacenter="dc1", options=options))
+            request = PreparedQuerySpecificRequest(datacenter="dc1", query_id=id, options=options)
+            try:
+                return served.call("PreparedQuery.Get", request)
+            except QueryNotFound:
+                return None
+
+        @settings(max_examples=80, deadline=None)
+        @given(st.lists(command, min_size=1, max_size=12))
+        def same(commands: list[tuple[str, int]]) -> None:
+            served = Querying()
+            served.instance(1)
+            held: set[str] = set()
+            for number, (op, which) in enumerate(commands):
+                index = served.store.prepared_queries.index
+                every, one = waits(served, index), {id: waits(served, index, id) for id in held}
+                id = ids[which]
+                touched = set()
+                if op == "create" and len(held) < 2:
+                    free = next(one for one in ids if one not in held)
+                    served.leading.new_id = lambda free=free: free
+                    served.put(name=f"n{number}")
+                    touched = {free}
+                    held.add(free)
+                elif op == "update" and id in held:
+                    served.put(op="update", id=id, name=f"n{number}")
+                    touched = {id}
+                elif op == "delete" and id in held:
+                    served.put(op="delete", id=id)
+                    touched = {id}
+                    held.discard(id)
+                self.assertEqual(every.called, bool(touched))
+                self.assertEqual({id for id, waiting in one.items() if waiting.called}, touched & set(one))
+                for waiting in (every, *one.values()):
+                    if waiting.called:
+                        waiting.addErrback(lambda failure: failure.trap(QueryNotFound))
+                    else:
+                        waiting.addErrback(lambda failure: None)
+                        waiting.cancel()
+                self.assertGreaterEqual(served.store.prepared_queries.index, index)
+
+        same()
 
     def test_explain(self) -> None:
         """A template is told as it would be run, for the segment of the agent that was asked."""
