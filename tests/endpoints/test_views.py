@@ -6,7 +6,7 @@ from io import BytesIO
 from random import Random
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.endpoints.serving import Served
@@ -15,12 +15,14 @@ from txconsul.endpoints.methods import METHODS
 from txconsul.endpoints.registry import Read
 from txconsul.endpoints.views import View, Views
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
+from txconsul.records.coordinate import Coordinate, Position
 from txconsul.records.health import HealthCheck
 from txconsul.records.queries import DCSpecificRequest, ServiceSpecificRequest
-from txconsul.records.query import Context, QueryOptions
-from txconsul.records.service import NodeService
+from txconsul.records.query import Context, QueryOptions, QuerySource
+from txconsul.records.service import ConnectProxyConfig, NodeService
 from txconsul.state.machine import StateMachine
 
+NEAR = QuerySource(datacenter="dc1", node="n2")
 NODES, SERVICES, STATES = ("n1", "n2", "N3"), ("web", "db"), ("passing", "warning", "critical")
 
 
@@ -95,7 +97,7 @@ class ViewsTests(SynchronousTestCase):
     def test_requestsWithMetadataAreNotKept(self) -> None:
         """They are answered as without views."""
         self.register("n1", "web", "passing")
-        request = msgspec.structs.replace(health(), node_meta_filters={"a": "b"})
+        request = replace(health(), node_meta_filters={"a": "b"})
         answer = self.call("Health.ServiceNodes", request)
         self.assertEqual((answer.value, answer.view), ([], None))
         self.assertEqual(len(self.views), 0)
@@ -108,19 +110,33 @@ class ViewsTests(SynchronousTestCase):
             for name, request in [
                 *[("Health.ServiceNodes", health(name)) for name in (*SERVICES, "none")],
                 *[("Catalog.ServiceNodes", health(name)) for name in (*SERVICES, "none")],
-                ("Health.ServiceNodes", msgspec.structs.replace(health("WEB"), must_be_passing=True)),
-                ("Health.ServiceNodes", msgspec.structs.replace(health(), service_tags=("b",))),
+                ("Health.ServiceNodes", replace(health("WEB"), must_be_passing=True)),
+                ("Health.ServiceNodes", replace(health(), service_tags=("b",))),
                 ("Catalog.ListServices", DCSpecificRequest(datacenter="dc1")),
                 ("Catalog.ListNodes", DCSpecificRequest(datacenter="dc1")),
+                *[(f"{part}.ServiceNodes", replace(health(), connect=True)) for part in ("Health", "Catalog")],
+                *[(f"{part}.ServiceNodes", replace(health(), source=NEAR)) for part in ("Health", "Catalog")],
+                ("Catalog.ListNodes", DCSpecificRequest(datacenter="dc1", source=NEAR)),
+                ("UI.Topology", health()),
             ]
         ]
-        for step in range(600):
+        for step in range(1000):
             node, service = rng.choice(NODES), rng.choice(SERVICES)
-            if rng.random() < 0.6:
+            change = rng.random()
+            if change < 0.1:
+                point = Position(vec=tuple([rng.random()] * 8), height=1e-5)
+                self.served.store.coordinates.update(
+                    self.served.consensus.last_index, [Coordinate(node=node, coord=point)]
+                )
+                self.served.store.applied()
+            elif change < 0.2:
+                proxy = ConnectProxyConfig(destination_service_name=service)
+                self.register(node, "proxy", rng.choice((*STATES, "")), kind="connect-proxy", proxy=proxy)
+            elif change < 0.6:
                 tags = tuple(rng.sample("abc", rng.randrange(3)))
                 self.register(node, rng.choice((service, "")), rng.choice((*STATES, "")), tags=tags)
             else:
-                what = rng.choice(({}, {"service_id": service}, {"check_id": service}, {"check_id": "node"}))
+                what = rng.choice(({}, {"service_id": service}, {"service_id": "proxy"}, {"check_id": service}))
                 self.successResultOf(
                     self.call("Catalog.Deregister", DeregisterRequest(datacenter="dc1", node=node, **what))
                 )
