@@ -15,8 +15,9 @@ from txconsul.language.goregexp_syntax import Alternate, Anchor, Chars, Concat, 
 
 __all__ = ["STEPS_MAX", "GroupPattern"]
 
-#: Instructions that are looked at for one text: about 50 ms. The names that templates see have some tens of characters.
-STEPS_MAX = 100_000
+#: Instructions that are looked at for one text: about 50 ms of CPU time. The names that templates see have some tens of
+#: characters.
+STEPS_MAX = 50_000
 
 
 class _Save:
