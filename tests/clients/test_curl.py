@@ -22,6 +22,8 @@ from tests.real.process import DEADLINE_SECONDS, ROOT, Process, ProcessTestCase,
 
 README = ROOT / "README.md"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: An address as a name in the domain.
+_ADDRESS = re.compile(r"[0-9a-f]{8}\.addr")
 _INDEX = re.compile(r"ModifyIndex\W+(\d+)")
 #: The agent itself, and the end of it: not for a shell.
 _STARTS, _KILLS = re.compile(r"\$ twist "), re.compile(r"\$ (pkill|kill) ")
@@ -54,11 +56,13 @@ def steps(lines: list[str]) -> list[tuple[str, list[str]]]:
 
 
 def pattern(line: str) -> str:
-    """What a line that README shows must look like: any ids and numbers, all else as it is."""
+    """What a line that README shows must look like: any ids, addresses and numbers, all else as it is."""
     parts = []
-    for piece in re.split(rf"({_UUID.pattern}|\d+)", line):
+    for piece in re.split(rf"({_UUID.pattern}|{_ADDRESS.pattern}|\d+)", line):
         if _UUID.fullmatch(piece):
             parts.append(f"({_UUID.pattern})")
+        elif _ADDRESS.fullmatch(piece):
+            parts.append(_ADDRESS.pattern)
         else:
             parts.append(r"\d+" if piece.isdigit() else re.escape(piece))
     return "".join(parts) + r"\s*"
