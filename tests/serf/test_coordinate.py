@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import vectors
 from txconsul.codec.gomsgpack import decode, encode
 from txconsul.records.coordinate import CoordinateUpdateRequest, Position
-from txconsul.serf.coordinate import DIMENSIONS, ORIGIN, closest_segment, compatible, distance
+from txconsul.serf.coordinate import DIMENSIONS, FARTHEST, ORIGIN, closest_segment, compatible, distance
 
 SECONDS = st.floats(-10, 10)
 POSITIONS = st.builds(
@@ -67,6 +67,13 @@ class DistanceTests(SynchronousTestCase):
         self.assertEqual(distance(near, near), 1_000_000)
         nearer = Position(height=0.001, vec=(0.0,), adjustment=-0.002)
         self.assertEqual(distance(nearer, nearer), 2_000_000)
+
+    def test_farAway(self) -> None:
+        """Whoever claims to be farther away than any distance is as far away as can be."""
+        for seconds in (1e10, 1e200, 1.7e308):
+            far = Position(vec=(seconds, *[-seconds] * 7))
+            self.assertEqual(distance(far, ORIGIN), FARTHEST)
+            self.assertEqual(distance(far, Position(vec=(-seconds, *[seconds] * 7))), FARTHEST)
 
     def test_compatible(self) -> None:
         """Positions are compared only within a space of the same number of dimensions."""

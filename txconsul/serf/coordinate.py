@@ -15,7 +15,17 @@ from math import sqrt
 
 from txconsul.records.coordinate import Position
 
-__all__ = ["DIMENSIONS", "HEIGHT_MIN", "ORIGIN", "closest_segment", "compatible", "distance"]
+__all__ = [
+    "DIMENSIONS",
+    "ERROR_MAX",
+    "FARTHEST",
+    "HEIGHT_MIN",
+    "ORIGIN",
+    "closest_segment",
+    "compatible",
+    "distance",
+    "raw_distance",
+]
 
 #: Dimensions of the space that every Serf node uses.
 DIMENSIONS = 8
@@ -26,6 +36,9 @@ ERROR_MAX = 1.5
 
 #: Where a node is that has not measured anything yet.
 ORIGIN = Position(error=ERROR_MAX, height=HEIGHT_MIN, vec=(0.0,) * DIMENSIONS)
+
+#: The longest distance, in ns: what 64 bits hold. Anybody may claim to be farther away.
+FARTHEST = 2**63 - 1
 
 _NANOSECONDS = 1e9
 
@@ -44,12 +57,18 @@ def distance(one: Position, other: Position) -> int:
     >>> distance(ORIGIN, ORIGIN)
     20000
     """
+    raw = raw_distance(one, other)
+    adjusted = raw + one.adjustment + other.adjustment
+    nanoseconds = (adjusted if adjusted > 0 else raw) * _NANOSECONDS
+    return int(nanoseconds) if nanoseconds < FARTHEST else FARTHEST
+
+
+def raw_distance(one: Position, other: Position) -> float:
+    """The same without the adjustment terms, in seconds."""
     length = 0.0
     for here, there in zip(one.vec or (), other.vec or (), strict=True):
         length += (here - there) * (here - there)
-    raw = sqrt(length) + one.height + other.height
-    adjusted = raw + one.adjustment + other.adjustment
-    return int((adjusted if adjusted > 0 else raw) * _NANOSECONDS)
+    return sqrt(length) + one.height + other.height
 
 
 def closest_segment(
