@@ -265,9 +265,7 @@ class DatacentersTests(SynchronousTestCase):
 
     def listed(self) -> list[Any]:
         """What is told."""
-        from txconsul.endpoints.coordinate import NoRequest
-
-        found: list[Any] = self.near.ask("Coordinate.ListDatacenters", NoRequest())
+        found: list[Any] = self.near.ask("Coordinate.ListDatacenters", DCSpecificRequest())
         return found
 
     def test_itself(self) -> None:

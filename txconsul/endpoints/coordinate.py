@@ -16,7 +16,6 @@ from txconsul.endpoints.placing import Rule
 from txconsul.endpoints.registry import read, server
 from txconsul.endpoints.site import Site
 from txconsul.errors import TxconsulError
-from txconsul.records.base import Record
 from txconsul.records.coordinate import Coordinate, CoordinateUpdateRequest, DatacenterMap
 from txconsul.records.queries import DCSpecificRequest, NodeSpecificRequest
 from txconsul.serf.coordinate import compatible
@@ -30,12 +29,6 @@ __all__: list[str] = []
 WAN = "wan"
 #: What is told of a member that has left its pool, in Serf's numbers.
 _LEFT = 3
-
-
-class NoRequest(Record, frozen=True):
-    """Ask a server something that needs no words at all."""
-
-    datacenter: str = ""
 
 
 @server("Coordinate.Update", CoordinateUpdateRequest, Rule.WRITE)
@@ -55,8 +48,8 @@ def update(site: Site, request: CoordinateUpdateRequest, authorizer: Authorizer)
     site.leading.positions.take(Coordinate(coord=request.coord, node=request.node, segment=request.segment))
 
 
-@server("Coordinate.ListDatacenters", NoRequest)
-def datacenters(site: Site, request: NoRequest, authorizer: Authorizer) -> list[DatacenterMap]:
+@server("Coordinate.ListDatacenters", DCSpecificRequest)
+def datacenters(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> list[DatacenterMap]:
     """The servers of each datacenter, as far as their places are known."""
     known: dict[str, list[Coordinate]] = {}
     for member in site.facts.members(wan=True) or ():

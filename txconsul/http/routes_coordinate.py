@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from txconsul.codec import json
-from txconsul.endpoints.coordinate import NoRequest
 from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest, TxconsulError
 from txconsul.http.answers import JSON, empty, json_value, meta_head, value
@@ -53,8 +52,8 @@ def _of_node(api: API, target: Target, rest: bytes) -> NodeSpecificRequest:
     return NodeSpecificRequest(datacenter=datacenter(api, target), node=text(rest), options=options)
 
 
-def _any_datacenter(api: API, call: Call, request: Request) -> NoRequest:
-    return NoRequest()
+def _any_datacenter(api: API, call: Call, request: Request) -> DCSpecificRequest:
+    return DCSpecificRequest()
 
 
 def _update(api: API, call: Call, request: Request) -> CoordinateUpdateRequest:
