@@ -10,9 +10,10 @@ from tests.endpoints.serving import Served
 from txconsul.metrics.names import METRICS
 from txconsul.records.catalog import RegisterRequest
 from txconsul.records.kv import DirEntry, KeyRequest, KVSRequest
-from txconsul.records.queries import ServiceSpecificRequest
+from txconsul.records.queries import DCSpecificRequest, ServiceSpecificRequest
 from txconsul.records.query import QueryOptions
 from txconsul.records.service import NodeService
+from txconsul.records.session import SessionSpecificRequest
 
 
 class DoorTests(SynchronousTestCase):
@@ -50,6 +51,13 @@ class DoorTests(SynchronousTestCase):
         self.served.call("KVS.Apply", KVSRequest(op="set", dir_ent=DirEntry(key=b"a", value=b"b")))
         samples = self.told("Samples")
         self.assertEqual((samples["catalog.register"]["Count"], samples["kvs.apply"]["Count"]), (1, 1))
+
+    def test_otherMethods(self) -> None:
+        """Some methods that write nothing are timed, too; those that are not are asked all the same."""
+        self.served.call("Session.Renew", SessionSpecificRequest(session="00000000-0000-0000-0000-0000000000ff"))
+        self.served.call("Status.Peers", DCSpecificRequest())
+        samples = self.told("Samples")
+        self.assertEqual(samples["session.renew"]["Count"], 1)
 
     def test_blocking(self) -> None:
         """Reads that wait are known by number, however their waiting ends."""

@@ -18,6 +18,7 @@ from txconsul.metrics.metrics import Exposed, Metrics
 
 EXPOSED = [
     Exposed("gauge", "consul.raft.last-index", (), 5),
+    Exposed("gauge", "consul.host.total", (), 1, help="All of it"),
     Exposed("counter", "consul.asked", (("method", 'a"b\\\n'),), 2),
     Exposed("summary", "consul.api.http", (("path", "v1_kv_"),), 12.5, 4, (1.0, 2.0, math.nan)),
 ]
@@ -49,6 +50,7 @@ class MetricsTests(SynchronousTestCase):
                 b'consul_api_http_sum{path="v1_kv_"} 12.5\nconsul_api_http_count{path="v1_kv_"} 4.0\n'
                 b"# HELP consul_asked consul_asked\n# TYPE consul_asked counter\n"
                 b'consul_asked{method="a\\"b\\\\\\n"} 2.0\n'
+                b"# HELP consul_host_total All of it\n# TYPE consul_host_total gauge\nconsul_host_total 1.0\n"
                 b"# HELP consul_raft_last_index consul_raft_last_index\n# TYPE consul_raft_last_index gauge\n"
                 b"consul_raft_last_index 5.0\n",
             )

@@ -29,5 +29,6 @@ class NameTests(SynchronousTestCase):
     def test_several(self) -> None:
         """One row may stand for several names."""
         self.assertEqual(help_of("client.api.success.catalog_nodes"), help_of("client.api.success.x"))
+        self.assertIsNotNone(help_of("cache.health-services.hit"))
         self.assertEqual(help_of("version"), "1")
         self.assertIsNone(help_of("no.such"))

@@ -149,6 +149,7 @@ class Server(MultiService, Observer):
         self._clock = clock
         metrics = metrics or Metrics()
         self.machine = _Machine(metrics, clock.seconds)
+        self._barriers = metrics.sample("leader.barrier")
         self.store = self.machine.store
         self.consensus = Consensus(
             settings.id,
@@ -235,7 +236,10 @@ class Server(MultiService, Observer):
         """Everything that was ever committed must be applied before it is served."""
         if self._leads(term):
             self.consensus.barrier().addCallbacks(
-                self._established, self._not_established, callbackArgs=(term,), errbackArgs=(term,)
+                self._established,
+                self._not_established,
+                callbackArgs=(term, self._clock.seconds()),
+                errbackArgs=(term,),
             )
 
     def _not_established(self, reason: Failure, term: int) -> None:
@@ -243,9 +247,10 @@ class Server(MultiService, Observer):
             self._log.warn("Leadership cannot be established yet: {error}", error=reason.getErrorMessage())
             self._clock.callLater(ESTABLISH_RETRY_SECONDS, self._establish, term)
 
-    def _established(self, _: object, term: int) -> None:
+    def _established(self, _: object, term: int, began: float) -> None:
         if not self._leads(term):
             return
+        self._barriers.add((self._clock.seconds() - began) * 1000)
         self.site.me = self.site.me._replace(is_leader=True, leader_known=True, heard_of_leader=True)
         self._duties.startService()
         self.door.leader_changed()

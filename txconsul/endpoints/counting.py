@@ -1,7 +1,7 @@
 """
 What the door counts and measures, under Consul's names.
 
-Most of it costs nothing: how often each method was asked is known already. Writes are timed, as are prepared queries;
+Most of it costs nothing: how often each method was asked is known already. Writes are timed, as are some other methods;
 reads of a service are counted by its name.
 
 Source: Consul's "Agent telemetry reference".
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TIMERS", "Counts", "ServiceQueries"]
 
-#: The name under which the time of a write, or of running a prepared query, is measured.
+#: Methods whose time is measured, and under which name; writes until they are committed.
 TIMERS = {
     "Catalog.Deregister": "catalog.deregister",
     "Catalog.Register": "catalog.register",
@@ -35,6 +35,8 @@ TIMERS = {
     "PreparedQuery.ExecuteRemote": "prepared-query.execute_remote",
     "PreparedQuery.Explain": "prepared-query.explain",
     "Session.Apply": "session.apply",
+    "Session.Renew": "session.renew",
+    "Tombstone.Reap": "leader.reapTombstones",
     "Txn.Apply": "txn.apply",
 }
 

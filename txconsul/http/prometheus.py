@@ -17,8 +17,8 @@ __all__ = ["CONTENT_TYPE", "is_wanted", "render"]
 
 CONTENT_TYPE = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
-#: The lines before a counter.
-_TOTAL = re.compile(rb"^(# (?:HELP|TYPE) \S+)_total ", re.MULTILINE)
+#: What may be a line before a counter.
+_TOTAL = re.compile(rb"^(# (?:HELP|TYPE) )(\S+)_total ", re.MULTILINE)
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_:]")
 
 
@@ -69,7 +69,12 @@ def render(exposed: Iterable[Exposed]) -> bytes:
         family.add_sample(f"{name}_sum", labels, one.value)
         family.add_sample(f"{name}_count", labels, one.count)
     text: bytes = generate_latest(_Collected(families))  # type: ignore[arg-type]  # all it does is collect
-    return _TOTAL.sub(rb"\1 ", text)
+    counters = {name.encode() for name, family in families.items() if family.type == "counter"}
+
+    def announced(line: re.Match[bytes]) -> bytes:
+        return line[1] + line[2] + b" " if line[2] in counters else line[0]
+
+    return _TOTAL.sub(announced, text)
 
 
 class _Collected:

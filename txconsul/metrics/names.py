@@ -6,6 +6,7 @@ C{python -m txconsul.metrics.names} prints the table of docs/metrics.md. Whoever
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 __all__ = ["METRICS", "Described", "help_of", "table"]
@@ -100,6 +101,8 @@ _TABLE = """
     host.uptime | gauge | | Seconds since the machine started
     intention.apply | sample | | Writes of intentions, until they are committed
     kvs.apply | sample | | Writes of keys, until they are committed
+    leader.barrier | sample | | From a won election until everything committed before is applied
+    leader.reapTombstones | sample | | Reaping of deleted keys' indexes
     members.clients | gauge | datacenter | Client agents
     members.servers | gauge | datacenter | Servers
     prepared-query.apply | sample | | Writes of prepared queries, until they are committed
@@ -128,6 +131,7 @@ _TABLE = """
     runtime.total_gc_runs | gauge | | Runs of the cycle collector
     server.isLeader | gauge | | 1 while this server leads
     session.apply | sample | | Sessions made and ended, until that is committed
+    session.renew | sample | | Renewals of sessions
     session_ttl.active | gauge | | Sessions with a time to live, on the leader
     state.kv_entries | gauge | datacenter | Keys
     state.nodes | gauge | datacenter | Nodes
@@ -137,7 +141,7 @@ _TABLE = """
     version | gauge | version pre_release | 1
 """
 
-#: By their names without the prefix; one that ends in C{*} stands for several.
+#: By their names without the prefix; C{*} in one stands for anything.
 METRICS: dict[str, Described] = {
     name: Described(kind, labels, help)
     for name, kind, labels, help in ([part.strip() for part in line.split("|")] for line in _TABLE.strip().splitlines())
@@ -146,7 +150,9 @@ METRICS: dict[str, Described] = {
 
 def help_of(name: str) -> str | None:
     """What a metric tells; None for one that is not here."""
-    found = METRICS.get(name) or METRICS.get(name.rpartition(".")[0] + ".*")
+    found = METRICS.get(name)
+    if found is None:
+        found = next((it for pattern, it in METRICS.items() if "*" in pattern and fnmatchcase(name, pattern)), None)
     return None if found is None else found.help.replace("C{", "").replace("}", "")
 
 
