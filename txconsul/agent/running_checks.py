@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from txconsul.agent.checks.alias import LocalAlias, NodeAlias
 from txconsul.agent.checks.kinds import Surroundings, make, runs_as, runs_programs, vet
@@ -19,7 +20,7 @@ from txconsul.agent.local import LocalState
 from txconsul.codec.duration import SECOND
 from txconsul.errors import InvalidRequest
 from txconsul.interfaces import ICaller
-from txconsul.records.health import HealthCheck
+from txconsul.records.health import PASSING, HealthCheck
 from txconsul.records.service import CheckType
 
 __all__ = ["Limits", "RunningChecks"]
@@ -46,6 +47,8 @@ class RunningChecks:
     """
     @param changed: told C{(check_id, status, output)} of each result that counts.
     """
+
+    _log = Logger("txconsul.agent")
 
     def __init__(
         self,
@@ -96,10 +99,14 @@ class RunningChecks:
         limit = self._limits.output_size_max
         self._sizes[id] = min(limit, definition.output_max_size) if definition.output_max_size > 0 else limit
 
+        kind = runs_as(definition)
+
         def notify(status: str, output: str) -> None:
+            if kind == "plugin":
+                output = captured(output, self._sizes[id])
+            self._log_change(id, status)
             self._changed(id, status, output)
 
-        kind = runs_as(definition)
         if kind == "ttl":
             ttl = TTLCheck(definition.ttl / SECOND, check.output, self._clock, notify)
             self._running[id] = ttl
@@ -110,6 +117,15 @@ class RunningChecks:
         )
         self._running[id] = running
         running.start()
+
+    def _log_change(self, id: str, status: str) -> None:
+        before = self._local.check(id)
+        if before is None or before.status == status:
+            return
+        if status == PASSING:
+            self._log.info("Check is now {status}: check={id}", status=status, id=id)
+        else:
+            self._log.warn("Check is now {status}: check={id}", status=status, id=id)
 
     def _alias(self, check: HealthCheck, definition: CheckType, token: str, notify: Any) -> _Running:
         service = definition.alias_service

@@ -103,6 +103,13 @@ class RegistrationTests(SynchronousTestCase):
         self.assertEqual(self.agent.network.dialled, ["tcp:h:1"])
         self.assertIn("refused", self.agent.registrations.checks()["sessions"].output)
 
+    def test_output(self) -> None:
+        """As much of an output is kept as of any other's."""
+        self.register(plugin_options={"endpoint": "tcp:h:1"}, output_max_size=10)
+        self.agent.clock.advance(1)
+        output = self.agent.registrations.checks()["sessions"].output
+        self.assertTrue(output.startswith("Connection ... (captured 10 of "), output)
+
     def test_refused(self) -> None:
         """A kind that is not installed, options that are not its, and no interval."""
         error = self.assertRaises(BadRequest, self.register, plugin_options={})

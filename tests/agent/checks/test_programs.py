@@ -73,9 +73,12 @@ class ScriptTests(SynchronousTestCase):
         self.assertTrue(self.programs.started[-1].killed)
         self.check.stop()
         found = self.check.run()
+        program = self.programs.started[-1]
+        self.patch(program, "kill", lambda: None)
         found.addErrback(lambda _: None)
         found.cancel()
-        self.assertTrue(self.programs.started[-1].killed)
+        program.ended.callback(None)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class TailTests(SynchronousTestCase):
@@ -155,8 +158,24 @@ class ProgramTests(TestCase):
         child = int(program.output.data)
         program.kill()
         self.assertIsNone(await program.ended)
+        program.kill()  # which does nothing any more
         while _state(child) not in ("", "Z"):  # the test's own timeout says if it lives on
             await deferLater(_reactor(), 0.01)
+
+    async def test_killedWhileItSays(self) -> None:
+        """What a program had written when it was killed is there."""
+        program = self.start("/bin/sh", "-c", f"echo begun; echo ready >{self.fifo()}; sleep 600")
+        with open(self.path) as ready:  # opens when the program writes, which is after what it said
+            ready.read()
+        program.kill()
+        await program.ended
+        self.assertEqual(program.output.text(), "begun\n")
+
+    def fifo(self) -> str:
+        """A new one; its path."""
+        self.path = os.path.abspath(self.mktemp())
+        os.mkfifo(self.path)
+        return self.path
 
     async def test_cannotStart(self) -> None:
         """What cannot be run is told in words."""

@@ -59,10 +59,14 @@ class Program:
         registerReapProcessHandler(process.pid, self)
 
     def kill(self) -> None:
-        """End it and all that it started and that stayed in its group; its output counts no more."""
+        """End it and all that it started and that stayed in its group; what they write from now on counts no more."""
+        if self.ended.called:
+            return  # the group's number may be another one's by now
         # All of them may have ended, or have become another user's.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        if not self._out.closed:
+            self.doRead()  # what was written until now counts, which is as much as a pipe holds
         self._close()
 
     def _close(self) -> None:

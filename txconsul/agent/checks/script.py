@@ -72,7 +72,8 @@ class ScriptCheck:
 
         call = self._clock.callLater(self._timeout, expire)
         answer: Deferred[CheckResult] = Deferred(lambda _: program.kill())
-        program.ended.addCallback(ended).addCallbacks(answer.callback, answer.errback)
+        # Who broke it off has had an answer.
+        program.ended.addCallback(ended).addCallback(lambda found: None if answer.called else answer.callback(found))
         return answer
 
     def stop(self) -> None:
