@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import msgspec
@@ -10,7 +11,16 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.local_agent import NODE, LocalAgent, fields
-from txconsul.agent.antientropy import ADDRESSES_SECONDS, INTERVAL_SECONDS, same_check, same_service, scale
+from txconsul.agent.antientropy import (
+    ADDRESSES_SECONDS,
+    INTERVAL_SECONDS,
+    REPAIRS_AT_ONCE,
+    repairs,
+    same_check,
+    same_service,
+    scale,
+)
+from txconsul.agent.local import LocalState
 from txconsul.errors import InvalidRequest, NoLeader
 from txconsul.records.agent import CheckDefinition
 from txconsul.records.autopilot import SystemMetadataEntry, SystemMetadataRequest
@@ -47,6 +57,33 @@ class DifferenceTests(SynchronousTestCase):
     def test_scale(self) -> None:
         """The interval grows by itself with each doubling of the cluster beyond 128 nodes."""
         self.assertEqual([scale(n) for n in (0, 1, 128, 129, 256, 257, 1024)], [1, 1, 1, 2, 2, 3, 4])
+
+
+class RepairTests(SynchronousTestCase):
+    """What is asked, and what at the same time."""
+
+    def test_batches(self) -> None:
+        """The first brings the node along; then services with their checks, many at once; then what is left."""
+        local = LocalState(0.0, False, Random(1))
+        for number in range(REPAIRS_AT_ONCE + 2):
+            local.add_service(NodeService(id=f"s{number}", service="s"))
+        local.add_check(HealthCheck(check_id="own", service_id="s1"), 0.0)
+        local.add_check(HealthCheck(check_id="node"), 0.0)
+        batches = []
+        for batch in repairs(local, NODE):
+            batches.append([(one.request.service, one.request.checks, one.request.skip_node_update) for one in batch])
+            for one in batch:
+                one.done(0.0)
+        self.assertEqual([len(batch) for batch in batches], [1, REPAIRS_AT_ONCE, 1, 1])
+        self.assertEqual([skipped for batch in batches for _, _, skipped in batch], [False] + [True] * 66)
+        self.assertEqual([check.check_id for check in batches[1][0][1]], ["own"])
+        self.assertEqual([check.check_id for check in batches[3][0][1]], ["node"])
+        self.assertEqual(list(repairs(local, NODE)), [])
+
+    def test_nodeAlone(self) -> None:
+        """The node by itself, where nothing else is to be told."""
+        ((one,),) = repairs(LocalState(0.0, False, Random(1)), NODE)
+        self.assertEqual((one.request.service, one.request.checks), (None, None))
 
 
 class SyncTests(SynchronousTestCase):

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from random import Random
 from typing import Any, NamedTuple
 
 import msgspec
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -34,6 +35,8 @@ from txconsul.records.service import NodeService
 
 __all__ = ["AntiEntropy", "Repair", "compare", "repairs", "same_check", "same_service", "scale"]
 
+#: Asked at the same time: enough for one sync of the disk to serve many, and few enough to leave room for others.
+REPAIRS_AT_ONCE = 64
 #: What the leader registers of a server: no agent's to remove.
 SERVERS_SERVICE = "consul"
 #: What the tagged addresses begin with that servers give: virtual IPs.
@@ -173,25 +176,37 @@ class Repair(NamedTuple):
     done: Callable[[float], None]
 
 
-def repairs(local: LocalState, node: RegisterRequest) -> Iterator[Repair]:
+def repairs(local: LocalState, node: RegisterRequest) -> Iterator[list[Repair]]:
     """
-    What must be asked so that the catalog has what C{local} has. It is made as it is taken: what one repair
-    brings along needs no other.
+    What must be asked so that the catalog has what C{local} has: in batches, of which each may be asked at once when
+    the one before is done. They are made as they are taken: what one brings along needs no other.
 
     @param node: the node's own part of every registration.
     """
+    # A service goes before its checks, and the first of all brings the node along.
+    for stage in (_service_repairs(local, node), _check_repairs(local, node)):
+        size = REPAIRS_AT_ONCE if local.node_in_sync else 1
+        while batch := list(islice(stage, size)):
+            yield batch
+            size = REPAIRS_AT_ONCE
+    if not local.node_in_sync:
+        yield [_put(local, node, None, [], "")]
+
+
+def _service_repairs(local: LocalState, node: RegisterRequest) -> Iterator[Repair]:
     for id, entry in list(local.services.items()):
         if entry.deleted:
             yield _remove_service(local, node, id, entry)
         elif not entry.in_sync and local.services.get(id) is entry:
             yield _put_service(local, node, entry)
+
+
+def _check_repairs(local: LocalState, node: RegisterRequest) -> Iterator[Repair]:
     for id, check in list(local.checks.items()):
         if check.deleted and local.checks.get(id) is check:
             yield _remove_check(local, node, id, check)
         elif not check.in_sync and local.checks.get(id) is check:
             yield _put(local, node, None, [check], check.token)
-    if not local.node_in_sync:
-        yield _put(local, node, None, [], "")
 
 
 def _put_service(local: LocalState, node: RegisterRequest, entry: LocalService) -> Repair:
@@ -391,20 +406,29 @@ class AntiEntropy(Service):
             await self._compare()
         refused: RequestRefused | None = None
         node = self._node
-        for repair in repairs(self._local, node):
-            try:
-                await self._ask(repair.method, repair.request, repair.token)
-            except RequestRefused as error:
-                refused = error  # it must not keep the others from being told
-            else:
-                repair.done(self._clock.seconds())
-                told = repair.request
-                if isinstance(told, RegisterRequest) and told.service is not None and awaits_address(told.service):
-                    self._addresses_due = True
+        for batch in repairs(self._local, node):
+            # Asked at once, they are written with one sync of the disk.
+            asked = DeferredList([self._ask(*one[:3]) for one in batch], consumeErrors=True)
+            failed: Failure | None = None
+            for repair, (succeeded, answer) in zip(batch, await asked, strict=True):
+                if succeeded:
+                    self._done(repair)
+                elif isinstance(answer.value, RequestRefused):
+                    refused = answer.value  # it must not keep the others from being told
+                else:
+                    failed = answer
+            if failed is not None:
+                failed.raiseException()
         if node is not self._node:  # it changed meanwhile, and what was told is old
             self._local.node_in_sync = False
         if refused is not None:
             raise refused
+
+    def _done(self, repair: Repair) -> None:
+        repair.done(self._clock.seconds())
+        told = repair.request
+        if isinstance(told, RegisterRequest) and told.service is not None and awaits_address(told.service):
+            self._addresses_due = True
 
     async def _compare(self) -> None:
         request = NodeSpecificRequest(datacenter=self._node.datacenter, node=self._node.node)
