@@ -227,7 +227,7 @@ class ChildTests(SynchronousTestCase):
 
     def test_nul(self) -> None:
         """A word that no program can be given is told."""
-        self.assertRaises(CannotStart, run_child, ["echo", "a\0"], {})
+        self.assertRaises(CannotStart, run_child, ["echo", "a\0"], {}, b"")
 
     def test_ends(self) -> None:
         """How it ended, in Go's words."""

@@ -88,7 +88,9 @@ class CommandTests(ProcessTestCase):
     def test_signalGoesOn(self) -> None:
         """A program that runs gets the signal, too."""
         self.started()
-        process = self.watch("-type=nodes", "trap 'echo GOT IT; exit' TERM; echo READY; while :; do sleep 0.1; done")
+        process = self.watch(
+            "-type=nodes", "trap 'echo GOT IT; exit' TERM; echo READY; while kill -0 $PPID; do sleep 0.1; done"
+        )
         process.wait_for("READY")
         process.signal(signal.SIGTERM)
         process.wait_for("GOT IT")

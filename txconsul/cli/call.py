@@ -70,6 +70,7 @@ class Call:
         self._stdout = stdout
         self._stderr = stderr
         self._connect = connect
+        self._settings: Settings | None = None
 
     def say(self, text: str | bytes) -> None:
         """One line, or what holds several, for standard output."""
@@ -81,7 +82,7 @@ class Call:
 
     def client(self, lead: str = "Error connecting to Consul agent: ") -> Client:
         """
-        The agent that flags and environment name.
+        The agent that flags and environment name; each time with connections of its own.
 
         @param lead: how the message begins if there is something wrong with them.
         @raise Failed: they cannot be used.
@@ -89,7 +90,9 @@ class Call:
         from txconsul.cli.settings import BadSettings, read_settings
 
         try:
-            return self._connect(read_settings(self.flags, self.environment, self._warn))
+            if self._settings is None:
+                self._settings = read_settings(self.flags, self.environment, self._warn)
+            return self._connect(self._settings)
         except BadSettings as error:
             raise Failed(f"{lead}{error}") from None
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from txconsul.cli.gotext import go_quoted, system_error
 from txconsul.cli.interrupting import Interrupted
 
-__all__ = ["CannotStart", "ended", "run_child", "shell_words"]
+__all__ = ["CannotStart", "end_child", "ended", "run_child", "shell_words", "start_child"]
+
+#: Seconds that a program which was told to end is given.
+END_SECONDS = 5.0
 
 
 class CannotStart(Exception):
@@ -24,27 +27,50 @@ def shell_words(words: Sequence[str], environment: Mapping[str, str]) -> list[st
     return [environment.get("SHELL") or "/bin/sh", "-c", " ".join(words)]
 
 
-def run_child(words: Sequence[str], environment: Mapping[str, str], stdin: bytes | None = None) -> int:
+def start_child(
+    words: Sequence[str], environment: Mapping[str, str], stdin: int | None = None
+) -> subprocess.Popen[bytes]:
     """
-    Run a program to its end.
+    Start a program.
 
-    @param stdin: what it reads; None lets it read the command's own input.
-    @return: its exit status, or the negative number of the signal that ended it.
-    @raise CannotStart: it did not start.
-    @raise Interrupted: a signal came, and was passed on to it.
+    @param stdin: as C{subprocess} has it; None lets the program read the command's own input.
+    @raise CannotStart: there is no such program, or none that may be run.
     """
     try:
-        child = subprocess.Popen(words, env=dict(environment), stdin=None if stdin is None else subprocess.PIPE)
+        return subprocess.Popen(words, env=dict(environment), stdin=stdin)
     except OSError as error:
         raise CannotStart(_reason(words[0], error)) from None
     except ValueError:  # a NUL among the words
         raise CannotStart(f"fork/exec {words[0]}: invalid argument") from None
+
+
+def run_child(words: Sequence[str], environment: Mapping[str, str], stdin: bytes) -> int:
+    """
+    Run a program to its end.
+
+    @param stdin: what it reads.
+    @return: its exit status, or the negative number of the signal that ended it.
+    @raise CannotStart: it did not start.
+    @raise Interrupted: a signal came, and was passed on to it.
+    """
+    child = start_child(words, environment, subprocess.PIPE)
     try:
         child.communicate(stdin)
     except Interrupted as interrupted:
         child.send_signal(interrupted.number)
         raise
     return child.returncode
+
+
+def end_child(child: subprocess.Popen[bytes], wait: Callable[[float], bool]) -> None:
+    """
+    Have a program end: it is asked, and killed if it does not.
+
+    @param wait: waits so many seconds at most for its end; whether it came.
+    """
+    child.terminate()
+    if not wait(END_SECONDS):
+        child.kill()
 
 
 def ended(status: int) -> str:

@@ -46,6 +46,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("kv", "get"): Command("txconsul.cli.kv_get:run", "Read a key, or list those below a prefix"),
     ("kv", "import"): Command("txconsul.cli.kv_import:run", "Store what kv export has written"),
     ("kv", "put"): Command("txconsul.cli.kv_put:run", "Write a key"),
+    ("lock",): Command("txconsul.cli.lock:run", "Run a program while holding a lock"),
     ("maint",): Command("txconsul.cli.maint:run", "Take a node or service out of use, or put it back"),
     ("monitor",): Command("txconsul.cli.monitor:run", "Show an agent's log as it is written"),
     ("reload",): Command("txconsul.cli.reload:run", "Have the agent read its configuration again"),

@@ -25,23 +25,47 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
+class Interruptions:
+    """What becomes of signals inside L{interruptible}."""
+
+    def __init__(self) -> None:
+        self._came: int | None = None
+        self._put_off = False
+
+    def receive(self, number: int, frame: object) -> None:
+        """A signal came. Those that follow the first one, as an impatient user's, are ignored."""
+        if self._came is None:
+            self._came = number
+            if not self._put_off:
+                raise Interrupted(number)
+
+    @contextmanager
+    def put_off(self) -> Iterator[None]:
+        """Raise L{Interrupted} not inside, but at the end: for what must not be broken off in the middle."""
+        before = self._came
+        self._put_off = True
+        try:
+            yield
+        finally:
+            self._put_off = False
+        if self._came is not None and before is None:
+            raise Interrupted(self._came)
+
+    def ignore(self) -> None:
+        """From now on no signal matters: the command is about to end anyway."""
+        self._put_off = True
+
+
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[Interruptions]:
     """
     Raise L{Interrupted} inside, wherever the program is, when the first of the signals comes. It is to be caught
-    inside, too: those that follow, as an impatient user's, are ignored until the end of the block.
+    inside, too.
     """
-    came = False
-
-    def interrupt(number: int, frame: object) -> None:
-        nonlocal came
-        if not came:
-            came = True
-            raise Interrupted(number)
-
-    before = [(number, signal.signal(number, interrupt)) for number in _SIGNALS]
+    interruptions = Interruptions()
+    before = [(number, signal.signal(number, interruptions.receive)) for number in _SIGNALS]
     try:
-        yield
+        yield interruptions
     finally:
         for number, handler in before:
             signal.signal(number, handler)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from txconsul.cli.api import ApiError, Client
+from txconsul.cli.api import Answer, ApiError, Client
 
-__all__ = ["Entry", "delete", "fetch", "keys", "listing", "put", "trimmed"]
+__all__ = ["Entry", "delete", "fetch", "keys", "listing", "poll", "put", "trimmed"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,12 @@ def listing(client: Client, prefix: str, stale: bool) -> list[Entry]:
     return _entries(client, prefix, {"recurse": ""}, stale)
 
 
+def poll(client: Client, key: str, params: Mapping[str, str]) -> tuple[list[Entry], int]:
+    """What a read with these parameters finds, such as C{index} and C{wait}, and the index of the answer."""
+    answer = client.call("GET", f"/v1/kv/{key}", params, allowed=(200, 404))
+    return _entries_of(_listed(answer)), answer.index
+
+
 def keys(client: Client, prefix: str, separator: str, stale: bool) -> list[str]:
     """Names of keys that begin so, up to the first separator behind the prefix."""
     params = {"keys": "", **({"separator": separator} if separator else {})}
@@ -74,8 +80,12 @@ def delete(client: Client, key: str, params: Mapping[str, str]) -> bool:
 
 
 def _entries(client: Client, key: str, params: Mapping[str, str], stale: bool) -> list[Entry]:
+    return _entries_of(_read(client, key, params, stale))
+
+
+def _entries_of(found: list[Any]) -> list[Entry]:
     try:
-        return [_entry(one) for one in _read(client, key, params, stale)]
+        return [_entry(one) for one in found]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ApiError(f"the agent's answer is no list of keys: {error}") from None
 
@@ -99,7 +109,10 @@ def _entry(one: Mapping[str, Any]) -> Entry:
 
 def _read(client: Client, key: str, params: Mapping[str, str], stale: bool) -> list[Any]:
     query = {**params, **({"stale": ""} if stale else {})}
-    answer = client.call("GET", f"/v1/kv/{key}", query, allowed=(200, 404))
+    return _listed(client.call("GET", f"/v1/kv/{key}", query, allowed=(200, 404)))
+
+
+def _listed(answer: Answer) -> list[Any]:
     if answer.status == 404:
         answer.read()
         return []
