@@ -50,6 +50,30 @@ class TelemetryTests(ConfigurationTestCase):
         self.assertEqual(self.telemetry.metrics.document()["Counters"][0]["Count"], 1)
         self.assertEqual(self.telemetry.metrics.document()["Timestamp"], "1970-01-01 00:16:50 +0000 UTC")
 
+    def test_early(self) -> None:
+        """A call that comes a little early, by the clock on the wall, ends one interval and not two."""
+        times = iter([1003.0, 1009.999, 1020.001])
+        telemetry = Telemetry(Metrics(began=1000.0), self.clock, lambda: next(times))
+        telemetry.startService()
+        self.addCleanup(telemetry.stopService)
+        rolled: list[float] = []
+        self.patch(telemetry.metrics, "roll", rolled.append)
+        self.clock.advance(7.0)
+        self.clock.advance(10.0)
+        self.assertEqual(rolled, [1010.0])
+        self.clock.advance(0.01)
+        self.assertEqual(rolled, [1010.0, 1020.0])
+
+    def test_unmeasurable(self) -> None:
+        """A gauge that fails costs its own interval, and no other."""
+
+        def failing() -> Any:
+            raise ZeroDivisionError
+
+        self.telemetry.metrics.gauges(failing)
+        for _ in range(2):
+            self.assertRaises(ZeroDivisionError, self.clock.advance, 10.0)
+
     def test_following(self) -> None:
         """Each interval is told when it is over, as an indented object and a line's end."""
         follower = self.telemetry.follow()

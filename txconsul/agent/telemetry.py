@@ -73,7 +73,7 @@ class Telemetry(Service):
         """Begin to count time."""
         super().startService()
         gc.callbacks.append(self._collects)
-        self._arm()
+        self._arm(INTERVAL_SECONDS - self._now_utc() % INTERVAL_SECONDS)
 
     def stopService(self) -> None:
         """End, for followers as well."""
@@ -84,17 +84,18 @@ class Telemetry(Service):
             self._next.cancel()
         self.end()
 
-    def _arm(self) -> None:
-        self._next = self._clock.callLater(INTERVAL_SECONDS - self._now_utc() % INTERVAL_SECONDS, self._roll)
+    def _arm(self, seconds: float) -> None:
+        self._next = self._clock.callLater(seconds, self._roll)
 
     def _roll(self) -> None:
         now = self._now_utc()
-        finished = self.metrics.roll(now - now % INTERVAL_SECONDS)
+        begins = round(now / INTERVAL_SECONDS) * INTERVAL_SECONDS  # the two clocks may differ by a little
+        self._arm(begins + INTERVAL_SECONDS - now)  # first, whatever may go wrong in measuring
+        finished = self.metrics.roll(begins)
         if self._followers:
             text = (json.indent(json.encode(finished)) + b"\n").decode()
             for follower in list(self._followers):
                 follower.put(lambda: text)
-        self._arm()
 
     def _collects(self, phase: str, _: dict[str, int]) -> None:
         """Python's cycle collector begins, or has ended."""
