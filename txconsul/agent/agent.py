@@ -33,6 +33,7 @@ from txconsul.agent.debug_config import debug_config
 from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.gauges import runtime_gauges, server_gauges, state_gauges
+from txconsul.agent.https import https_options
 from txconsul.agent.local import LocalState
 from txconsul.agent.machine import CPUTimes, host_gauges
 from txconsul.agent.persistence import DefinitionFiles
@@ -40,7 +41,8 @@ from txconsul.agent.position import TellPosition
 from txconsul.agent.process import PidFile, calm_collector, notify, raise_file_limit
 from txconsul.agent.registrations import Registrations
 from txconsul.agent.running_checks import RunningChecks
-from txconsul.agent.server import NobodyElse, Server, ServerSettings
+from txconsul.agent.server import NobodyElse, Server
+from txconsul.agent.server_settings import server_settings
 from txconsul.agent.stores import Stores
 from txconsul.agent.telemetry import Telemetry, metrics_for
 from txconsul.agent.watching.configured import ConfiguredWatch, configured_watches
@@ -59,17 +61,13 @@ from txconsul.http.settings import HTTPSettings
 from txconsul.http.table import ROUTES
 from txconsul.interfaces import INetwork
 from txconsul.leader.reconcile import own_registration
-from txconsul.net.tls import Renewable, server_options, wrap
-from txconsul.raft.timing import Timing
-from txconsul.records.autopilot import AutopilotConfig
+from txconsul.net.tls import Renewable, wrap
 from txconsul.records.catalog import RegisterRequest
 
 __all__ = ["Agent"]
 
 #: Seconds that answers under way are given when the agent stops.
 STOP_SECONDS = 5.0
-#: The shortest time to live of a session where the configuration names none, in ns.
-SESSION_TTL_MIN = 10 * SECOND
 #: Open files kept back from HTTP connections: the log, snapshots, listeners, and connections of our own.
 FILES_RESERVED = 128
 
@@ -86,47 +84,9 @@ def give_socket(path: str, to: UnixSockets) -> None:
         shutil.chown(path, owner, group)  # type: ignore[arg-type]  # typeshed wants one of them
 
 
-def _autopilot(configuration: Configuration) -> AutopilotConfig:
-    """What a new group begins with."""
-    it, raw = configuration.autopilot, configuration.raw
-    return AutopilotConfig(
-        cleanup_dead_servers=it.cleanup_dead_servers,
-        last_contact_threshold=round(it.last_contact_threshold * SECOND),
-        max_trailing_logs=it.max_trailing_logs,
-        min_quorum=it.min_quorum,
-        server_stabilization_time=round(it.server_stabilization_time * SECOND),
-        redundancy_zone_tag=raw.get("autopilot.redundancy_zone_tag", ""),
-        disable_upgrade_migration=raw.get("autopilot.disable_upgrade_migration", False),
-        upgrade_version_tag=raw.get("autopilot.upgrade_version_tag", ""),
-    )
-
-
 def _node_of(registration: RegisterRequest) -> RegisterRequest:
     """The node's own part of every registration."""
     return msgspec.structs.replace(registration, service=None, check=None)
-
-
-def _tls_options(configuration: Configuration) -> Any:
-    it = configuration.tls.https
-    return server_options(
-        cert_file=it.cert_file,
-        key_file=it.key_file,
-        ca_file=it.ca_file,
-        ca_path=it.ca_path,
-        verify_incoming=it.verify_incoming,
-        min_version=it.min_version,
-        cipher_suites=it.cipher_suites,
-    )
-
-
-def _renewed(shown: Renewable, configuration: Configuration) -> reloading.Change:
-    """What HTTPS listeners show, of files that may have changed."""
-    options = _tls_options(configuration)
-
-    def change() -> None:
-        shown.options = options
-
-    return change
 
 
 class Agent(MultiService):
@@ -211,24 +171,7 @@ class Agent(MultiService):
             self._telemetry,
         )
         return Server(
-            ServerSettings(
-                id=self._stores.node_id,
-                name=it.node_name,
-                datacenter=it.datacenter,
-                address=str(it.rpc_advertise),
-                bootstrap=it.bootstrap or it.bootstrap_expect == 1,
-                registration=self._own_registration(),
-                timing=Timing.multiplied(it.performance.raft_multiplier),
-                policy=reloading.snapshot_policy(it),
-                session_ttl_min=int(it.session_ttl_min * SECOND) or SESSION_TTL_MIN,
-                any_key=it.disable_kv_key_validation,
-                default_query_time=it.default_query_time,
-                max_query_time=it.max_query_time,
-                hold_timeout=it.performance.rpc_hold_timeout,
-                autopilot=_autopilot(it),
-                coordinates=not it.disable_coordinates,
-                coordinate_period=it.coordinate_update_period,
-            ),
+            server_settings(it, self._stores.node_id, self._own_registration()),
             log_store=self._stores.log,
             stable_store=self._stores.stable,
             snapshot_store=self._stores.snapshots,
@@ -451,8 +394,8 @@ class Agent(MultiService):
         for address in it.http_addresses:
             await self._listen_at("HTTP", address, factory)
         if it.https_addresses:
-            shown = Renewable(_tls_options(it))
-            self._reloadable.append(lambda it: _renewed(shown, it))
+            shown = Renewable(https_options(it))
+            self._reloadable.append(reloading.certificates(shown))
             secure = wrap(shown, factory, self._clock)
             for address in it.https_addresses:
                 await self._listen_at("HTTPS", address, secure)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from txconsul.agent.configuration.errors import ConfigurationError
 from txconsul.agent.configuration.model import Configuration
 from txconsul.agent.dns import dns_settings
+from txconsul.agent.https import https_options
 from txconsul.agent.telemetry import Telemetry, rules_for
 from txconsul.consensus import SnapshotPolicy
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from txconsul.consensus import Consensus
     from txconsul.dns.server import DNSServer
     from txconsul.http.server import HTTPFactory
+    from txconsul.net.tls import Renewable
 
 __all__ = [
     "Change",
     "Part",
     "at_once",
+    "certificates",
     "check_output",
     "connections",
     "dns",
@@ -74,6 +77,20 @@ def dns(server: DNSServer) -> Part:
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         return lambda: server.change(settings)
+
+    return prepare
+
+
+def certificates(shown: Renewable) -> Part:
+    """What HTTPS listeners show, of files that may have changed; for connections that come from then on."""
+
+    def prepare(configuration: Configuration) -> Change:
+        options = https_options(configuration)
+
+        def change() -> None:
+            shown.options = options
+
+        return change
 
     return prepare
 
