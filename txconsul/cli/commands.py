@@ -48,6 +48,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("kv", "put"): Command("txconsul.cli.kv_put:run", "Write a key"),
     ("lock",): Command("txconsul.cli.lock:run", "Run a program while holding a lock"),
     ("maint",): Command("txconsul.cli.maint:run", "Take a node or service out of use, or put it back"),
+    ("members",): Command("txconsul.cli.members:run", "List the members of the agent's pool"),
     ("monitor",): Command("txconsul.cli.monitor:run", "Show an agent's log as it is written"),
     ("reload",): Command("txconsul.cli.reload:run", "Have the agent read its configuration again"),
     ("rtt",): Command("txconsul.cli.rtt:run", "Estimate the round trip between two nodes"),

@@ -1,0 +1,1 @@
+`txconsul members` lists the members of the agent's pool, by status, filter or in detail.
