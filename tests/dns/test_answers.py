@@ -303,6 +303,7 @@ class ReverseTests(SynchronousTestCase):
         """An address that nobody has, or no address, is NXDOMAIN."""
         asking = Asking()
         asking.service("n1", "ext.example.com", "web")
+        asking.service("n2", "10.0.0.2", "api", address="::ffff:10.0.0.1")  # not as the address is usually written
         for name in ("1.0.0.10.in-addr.arpa", "10.in-addr.arpa", "arpa"):
             message = asking.ask(name, "PTR")
             self.assertEqual((message.rcode, len(message.authority)), (NXDOMAIN, 1))

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from txconsul.endpoints.service_rules import GATEWAYS, check_service
+from txconsul.endpoints.service_rules import GATEWAYS, check_service, check_service_name, check_tagged_addresses
 from txconsul.errors import InvalidRequest
 from txconsul.records.service import (
     ConnectProxyConfig,
@@ -15,6 +15,7 @@ from txconsul.records.service import (
     ExposePath,
     Locality,
     NodeService,
+    ServiceAddress,
     ServiceConnect,
     ServiceDefinition,
     Upstream,
@@ -183,3 +184,37 @@ class ServiceRulesTests(SynchronousTestCase):
         """A zone is in a region."""
         self.assertEqual(problems(NodeService(locality=Locality(zone="a"))), ["zone cannot be set without region"])
         self.assertEqual(problems(NodeService(locality=Locality(region="eu", zone="a"))), [])
+
+
+class NameTests(SynchronousTestCase):
+    """What DNS needs of a service."""
+
+    def test_names(self) -> None:
+        """A name is letters, digits and dashes; how long it is, and a backslash, is not minded."""
+        for name in ("web", "Web-2", "-", "x" * 70, "a\\b"):
+            check_service_name(name)
+        for name in ("a_b", "a.b", "a b", "caf\xe9", "a/b", "a\n"):
+            error = self.assertRaises(InvalidRequest, check_service_name, name)
+            self.assertEqual(
+                str(error),
+                f"Service name {name} contains invalid characters. Valid characters include all alpha-numerics and"
+                " dashes.",
+            )
+
+    def test_taggedAddresses(self) -> None:
+        """A tag that names a version of IP needs an address of that version; other tags take any text."""
+
+        def tagged(tag: str, address: str) -> NodeService:
+            return NodeService(service="a", tagged_addresses={tag: ServiceAddress(address=address)})
+
+        check_tagged_addresses(NodeService(service="a"))
+        for tag, good, bad in (
+            ("lan_ipv4", "10.0.0.1", "::1"),
+            ("wan_ipv4", "::ffff:10.0.0.1", "host"),
+            ("lan_ipv6", "::1", "::ffff:10.0.0.1"),
+        ):
+            check_tagged_addresses(tagged(tag, good))
+            error = self.assertRaises(InvalidRequest, check_tagged_addresses, tagged(tag, bad))
+            self.assertEqual(str(error), f'Service tagged address "{tag}" must be a valid ip{tag[-2:]} address')
+        for tag in ("lan", "wan", "wan_ipv6", "own"):
+            check_tagged_addresses(tagged(tag, "anything"))

@@ -28,7 +28,7 @@ from txconsul.agent.sidecar import SUFFIX, as_service, checks_of, free_port, lis
 from txconsul.codec.duration import SECOND, format_duration
 from txconsul.codec.goquote import quote
 from txconsul.endpoints.central_config import merged_service
-from txconsul.endpoints.service_rules import service_problem
+from txconsul.endpoints.service_rules import check_service_name, check_tagged_addresses, service_problem
 from txconsul.errors import BadRequest, InvalidRequest, NotFound, TxconsulError
 from txconsul.records.agent import CheckDefinition
 from txconsul.records.health import CRITICAL, PASSING, WARNING, HealthCheck
@@ -242,6 +242,8 @@ class Registrations(Service):
         checks = checks_of(definition)
         for check in checks:
             self._running.vet(check, configured)
+        check_service_name(service.service)
+        check_tagged_addresses(service)
         nested = None if definition.connect is None else definition.connect.sidecar_service
         if nested is not None:
             sidecar = sidecar_of(service, nested)

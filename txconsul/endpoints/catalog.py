@@ -21,7 +21,7 @@ from txconsul.endpoints.central_config import merged_instance, merged_node, merg
 from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.nearness import by_distance, check_node, instance_node, node_name, order, service_node
 from txconsul.endpoints.registry import Decided, read, server, write
-from txconsul.endpoints.service_rules import check_service
+from txconsul.endpoints.service_rules import check_service, check_service_name
 from txconsul.endpoints.site import Site
 from txconsul.errors import InvalidRequest
 from txconsul.language.bexpr import Filter, filter_for
@@ -77,13 +77,15 @@ def prepare_service(service: NodeService, authorizer: Authorizer) -> NodeService
     """
     A service made complete: without an id, its name is its id.
 
-    @raise InvalidRequest: it has no name, an address that no client could reach, or breaks a rule of the mesh.
+    @raise InvalidRequest: it has no name, or one that is none in DNS, an address that no client could reach, or breaks
+        a rule of the mesh.
     """
     check_service(service)
     if not service.service:
         if not service.id:
             raise InvalidRequest("Must provide service name (Service.Service)")
         raise InvalidRequest("Must provide service name (Service.Service) when service ID is provided")
+    check_service_name(service.service)
     if service.address in _ANY_ADDRESSES:
         raise InvalidRequest("Invalid service address")
     if service.service != CONSUL_SERVICE:

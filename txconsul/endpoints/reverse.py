@@ -44,8 +44,10 @@ def _nodes(store: Store) -> Iterator[tuple[str, str]]:
 
 
 def _services(store: Store) -> Iterator[tuple[str, str]]:
+    """Consul compares texts here: a service whose address is written in another way is not found."""
     rows = store.tables.services.rows
-    return ((rows[key].address, rows[key].service) for key in sorted(rows))
+    found = ((rows[key].address, rows[key].service) for key in sorted(rows))
+    return (pair for pair in found if pair[0] == _canonical(pair[0]))
 
 
 @read("Catalog.NamesOfAddresses", DCSpecificRequest, lambda request: (table("nodes"), table("services")))

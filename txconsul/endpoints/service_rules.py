@@ -6,13 +6,15 @@ Source: Consul's documentation of proxy service registration, of gateways and of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address, ip_address
 
 from txconsul.codec.goquote import quote
 from txconsul.errors import InvalidRequest, several
 from txconsul.records.service import ExposePath, NodeService, Upstream
 
-__all__ = ["GATEWAYS", "check_service", "service_problem"]
+__all__ = ["GATEWAYS", "check_service", "check_service_name", "check_tagged_addresses", "service_problem"]
 
 #: The kinds of gateways; the last two find their ports in their configuration, and need none of their own.
 GATEWAYS = ("mesh-gateway", "terminating-gateway", "ingress-gateway", "api-gateway")
@@ -27,6 +29,11 @@ _ANYBODY = "*"
 _SOCKET_DIRECTORY = "envoy_hcp_metrics_bind_socket_dir"
 _SOCKET_DIRECTORY_CHARACTERS_MAX = 70
 
+#: What a label of a DNS name must not hold; a backslash passes, as it does in Consul.
+_NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9\\-]")
+#: Tags of addresses which are of one version of IP. Consul looks at no C{wan_ipv6}.
+_VERSION_OF_TAG = {"lan_ipv4": 4, "wan_ipv4": 4, "lan_ipv6": 6}
+
 
 def check_service(service: NodeService) -> None:
     """
@@ -35,6 +42,35 @@ def check_service(service: NodeService) -> None:
     problem = service_problem(service)
     if problem:
         raise InvalidRequest(problem)
+
+
+def check_service_name(name: str) -> None:
+    """
+    @raise InvalidRequest: nobody could ask for the name in DNS.
+    """
+    if _NOT_OF_NAMES.search(name):
+        raise InvalidRequest(
+            f"Service name {name} contains invalid characters. Valid characters include all alpha-numerics and dashes."
+        )
+
+
+def check_tagged_addresses(service: NodeService) -> None:
+    """
+    @raise InvalidRequest: an address whose tag says of which version it is, is of the other, or none at all.
+    """
+    for tag, version in _VERSION_OF_TAG.items():
+        tagged = (service.tagged_addresses or {}).get(tag)
+        if tagged is not None and _version_of(tagged.address) != version:
+            raise InvalidRequest(f'Service tagged address "{tag}" must be a valid ipv{version} address')
+
+
+def _version_of(text: str) -> int:
+    """4 or 6, where an IPv4 address that is written as one of version 6 is 4; 0 for anything else."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return 0
+    return 4 if isinstance(address, IPv6Address) and address.ipv4_mapped is not None else address.version
 
 
 def service_problem(service: NodeService, complete: bool = True) -> str:
