@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock, deferLater
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.agent.local_agent import NoPrograms
@@ -100,9 +103,9 @@ class ProgramTests(TestCase):
 
     timeout = 30
 
-    def start(self, *arguments: str, size: int = 4096) -> Program:
+    def start(self, *arguments: str, size: int = 4096, **more: Any) -> Program:
         """Begin to run one; it does not outlive the test."""
-        program = starter(reactor)(arguments, Tail(size))
+        program = starter(reactor)(arguments, Tail(size), **more)
         self.addCleanup(program.kill)
         return program
 
@@ -111,6 +114,34 @@ class ProgramTests(TestCase):
         program = self.start("/bin/sh", "-c", "cat; echo out; echo err >&2; exit 3")
         self.assertEqual(await program.ended, 3)
         self.assertEqual(program.output.data, b"out\nerr\n")
+
+    async def test_noDescriptors(self) -> None:
+        """Where the system has no descriptors of processes, their end is heard of by the signal."""
+
+        def absent(pid: int) -> int:
+            raise OSError(errno.ENOSYS, "Function not implemented")
+
+        self.patch(os, "pidfd_open", absent)
+        program = self.start("/bin/sh", "-c", "read line", stdin=self.pipe())
+        _reactor().callLater(0, os.close, self.writer)  # when the reactor heeds signals
+        self.assertEqual(await program.ended, 1)
+
+    def pipe(self) -> Any:
+        """Something to read from, until the test closes C{writer}."""
+        reader, self.writer = os.pipe()
+        file = os.fdopen(reader, "rb")
+        self.addCleanup(file.close)
+        return file
+
+    async def test_reactorEnds(self) -> None:
+        """When the reactor ends, what was written is taken, and nothing more is waited for."""
+        program = self.start("/bin/sh", "-c", f"echo begun; echo ready >{self.fifo()}; sleep 600")
+        with open(self.path) as ready:
+            ready.read()
+        program.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual((program.output.text(), program.fileno()), ("begun\n", -1))
+        program.kill()
+        await program.ended
 
     async def test_signal(self) -> None:
         """The end by a signal has no code."""

@@ -3,7 +3,7 @@ Programs that checks and watches run: each in a process group of its own, so tha
 started.
 
 Twisted's C{spawnProcess} cannot make a process group before the program begins, and to make it afterwards loses a race;
-so the process is started by C{subprocess}, and read and reaped as the reactor does it.
+so the process is started by C{subprocess}, and the reactor is told of its output and of its end by their descriptors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import errno
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any, Protocol
 
@@ -36,6 +36,42 @@ class CannotStart(TxconsulError):
 
 
 @implementer(IReadDescriptor)
+class _Exit:
+    """
+    Waits for a process to exit by a descriptor of it (pidfd_open(2)), which says so whether or not somebody heeds the
+    signal.
+
+    @raise OSError: the system has no such descriptors.
+    """
+
+    def __init__(self, reactor: Any, pid: int, exited: Callable[[], object]) -> None:
+        self._descriptor = os.pidfd_open(pid)
+        self._reactor = reactor
+        self._exited = exited
+        reactor.addReader(self)
+
+    def fileno(self) -> int:
+        """The descriptor's number, or -1."""
+        return self._descriptor
+
+    def logPrefix(self) -> str:
+        """As the reactor wants it."""
+        return "check"
+
+    def doRead(self) -> None:
+        """The process has exited."""
+        self.connectionLost(None)
+        self._exited()
+
+    def connectionLost(self, reason: Failure | None) -> None:
+        """Wait no more."""
+        if self._descriptor >= 0:
+            self._reactor.removeReader(self)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+@implementer(IReadDescriptor)
 class Program:
     """
     One run of a program, whose output and errors are one.
@@ -53,10 +89,14 @@ class Program:
         self._process = process
         self._out = process.stdout
         self._code: int | None = None
-        self._reaped = False
+        self._reaped = self._by_signal = False
         os.set_blocking(self._out.fileno(), False)
         reactor.addReader(self)
-        registerReapProcessHandler(process.pid, self)
+        try:
+            _Exit(reactor, process.pid, self.reapProcess)
+        except OSError:
+            self._by_signal = True
+            registerReapProcessHandler(process.pid, self)
 
     def kill(self) -> None:
         """End it and all that it started and that stayed in its group; what they write from now on counts no more."""
@@ -103,9 +143,12 @@ class Program:
             self._close()
 
     def connectionLost(self, reason: Failure) -> None:
-        """Nothing comes any more: all who could write have ended."""
-        while not self._out.closed:
+        """Nothing comes any more: all who could write have ended, or the reactor has."""
+        size = -1
+        while size != self.output.size and not self._out.closed:
+            size = self.output.size
             self.doRead()
+        self._close()
 
     def reapProcess(self) -> None:
         """Some process ended: this one?"""
@@ -114,7 +157,8 @@ class Program:
         except ChildProcessError:
             pid, status = self._process.pid, 0
         if pid:
-            unregisterReapProcessHandler(pid, self)
+            if self._by_signal:
+                unregisterReapProcessHandler(pid, self)
             self.processEnded(status)
 
     def processEnded(self, status: int) -> None:
