@@ -110,6 +110,7 @@ class LocalAgent:
         )
         self.served.site.local = self.registrations
         self.entropy = AntiEntropy(self.local, self.served.door, NODE, self.clock, rng, lambda: 1)
+        self.served.site.told = self.entropy.settled
         alive = HealthCheck(node="a", check_id=SERF_HEALTH, name="Serf Health Status", status=PASSING)
         server = NodeService(id="consul", service="consul")
         self.served.call("Catalog.Register", RegisterRequest(**fields(NODE), service=server, check=alive))

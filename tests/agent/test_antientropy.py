@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.local_agent import NODE, LocalAgent, fields
@@ -15,6 +16,7 @@ from txconsul.agent.antientropy import (
     ADDRESSES_SECONDS,
     INTERVAL_SECONDS,
     REPAIRS_AT_ONCE,
+    SETTLE_SECONDS,
     repairs,
     same_check,
     same_service,
@@ -22,7 +24,7 @@ from txconsul.agent.antientropy import (
 )
 from txconsul.agent.local import LocalState
 from txconsul.errors import InvalidRequest, NoLeader
-from txconsul.records.agent import CheckDefinition
+from txconsul.records.agent import CheckDefinition, RegisterServiceRequest
 from txconsul.records.autopilot import SystemMetadataEntry, SystemMetadataRequest
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.health import CRITICAL, PASSING, SERF_HEALTH, WARNING, HealthCheck
@@ -262,6 +264,25 @@ class SyncTests(SynchronousTestCase):
         self.agent.served.lead()
         self.agent.clock.pump([1] * 31)
         self.assertEqual([*self.agent.services()], ["web"])
+
+    def test_settled(self) -> None:
+        """A change is answered when the catalog was told of the one before, or at the latest after half a second."""
+        self.assertIsNone(self.agent.entropy.settled())
+        for answered in (True, False):
+            under_way: Deferred[None] = Deferred()
+            self.patch(self.agent.served.consensus, "propose", lambda data, record, answer=under_way: answer)
+            self.register(f"web{answered}")
+            self.assertIsNone(self.agent.entropy.settled())
+            self.agent.clock.advance(0)
+            definition = ServiceDefinition(name="next")
+            waiting = self.agent.served.call("Agent.RegisterService", RegisterServiceRequest(definition=definition))
+            self.assertIn("next", self.agent.registrations.services())
+            self.assertNoResult(waiting)
+            if answered:
+                under_way.callback(None)
+            else:
+                self.agent.clock.advance(SETTLE_SECONDS)
+            self.successResultOf(waiting)
 
     def test_changedMeanwhile(self) -> None:
         """A check that changes while it is being told is told again."""

@@ -141,6 +141,7 @@ class Agent(MultiService):
         self.server.site.local = self._registrations
         self.server.site.reload = self.reload
         self._anti_entropy = self._make_anti_entropy()
+        self.server.site.told = self._anti_entropy.settled
         self._api = API(self.server.door, self._http_settings(), ROUTES, self.cache, self._telemetry.metrics)
         self._cursors = Cursors(configuration.data_dir or None)
         self._watchers = Watchers(self._cursors, self._make_watcher)

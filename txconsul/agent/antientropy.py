@@ -35,6 +35,8 @@ from txconsul.records.service import NodeService
 
 __all__ = ["AntiEntropy", "Repair", "compare", "repairs", "same_check", "same_service", "scale"]
 
+#: For so long an answer is held back at the most while the catalog is told of others' changes.
+SETTLE_SECONDS = 0.5
 #: Asked at the same time: enough for one sync of the disk to serve many, and few enough to leave room for others.
 REPAIRS_AT_ONCE = 64
 #: What the leader registers of a server: no agent's to remove.
@@ -306,6 +308,7 @@ class AntiEntropy(Service):
         self._rng = rng
         self._nodes = nodes
         self._under_way: Deferred[None] | None = None
+        self._settling: list[Deferred[None]] = []
         self._call: IDelayedCall | None = None
         self._whole_at = 0.0
         self._changed = False
@@ -339,6 +342,17 @@ class AntiEntropy(Service):
         if self._under_way is not None:
             self._under_way.cancel()
         return None
+
+    def settled(self) -> Deferred[None] | None:
+        """
+        When the catalog has what it is being told just now: a Deferred, or None where it is told nothing. It fires
+        after L{SETTLE_SECONDS} in any case, so that nobody waits for servers that cannot be reached.
+        """
+        if self._under_way is None or self._unreachable:
+            return None
+        waiting: Deferred[None] = Deferred()
+        self._settling.append(waiting)
+        return waiting.addTimeout(SETTLE_SECONDS, self._clock, lambda *_: None)
 
     def _on_change(self) -> None:
         if not self._changed:
@@ -374,6 +388,10 @@ class AntiEntropy(Service):
 
     def _next(self, _: object) -> None:
         self._under_way = None
+        waiting, self._settling = self._settling, []
+        for one in waiting:
+            if not one.called:
+                one.callback(None)
         self._arm()
 
     def _synced(self, _: object, whole: bool) -> None:

@@ -236,47 +236,56 @@ def services_health(site: Site, request: LocalRequest, authorizer: Authorizer) -
 
 # ---- changing ----
 
+# Whoever makes two changes finds the first one in the catalog, as with Consul, where a change waits while the catalog
+# is told of others.
+Told = Deferred[None] | None
+
 
 @server("Agent.RegisterService", RegisterServiceRequest, Rule.AGENT)
-def register_service(site: Site, request: RegisterServiceRequest, authorizer: Authorizer) -> None:
+def register_service(site: Site, request: RegisterServiceRequest, authorizer: Authorizer) -> Told:
     """Run a service."""
     authorizer.require_service_write(request.definition.name)
     _local(site).register_service(request.definition, request.token, request.replace_existing_checks)
+    return site.told()
 
 
 @server("Agent.DeregisterService", LocalRequest, Rule.AGENT)
-def deregister_service(site: Site, request: LocalRequest, authorizer: Authorizer) -> None:
+def deregister_service(site: Site, request: LocalRequest, authorizer: Authorizer) -> Told:
     """Run a service no more."""
     _require_service_write(site, request.id, authorizer)
     _local(site).deregister_service(request.id)
+    return site.told()
 
 
 @server("Agent.RegisterCheck", RegisterCheckRequest, Rule.AGENT)
-def register_check(site: Site, request: RegisterCheckRequest, authorizer: Authorizer) -> None:
+def register_check(site: Site, request: RegisterCheckRequest, authorizer: Authorizer) -> Told:
     """Run a check."""
     if request.definition.service_id:
         _require_service_write(site, request.definition.service_id, authorizer)
     else:
         authorizer.require_node_write(_local(site).node)
     _local(site).register_check(request.definition, request.token)
+    return site.told()
 
 
 @server("Agent.DeregisterCheck", LocalRequest, Rule.AGENT)
-def deregister_check(site: Site, request: LocalRequest, authorizer: Authorizer) -> None:
+def deregister_check(site: Site, request: LocalRequest, authorizer: Authorizer) -> Told:
     """Run a check no more."""
     _require_check_write(site, request.id, authorizer)
     _local(site).deregister_check(request.id)
+    return site.told()
 
 
 @server("Agent.UpdateCheck", UpdateCheckRequest, Rule.AGENT)
-def update_check(site: Site, request: UpdateCheckRequest, authorizer: Authorizer) -> None:
+def update_check(site: Site, request: UpdateCheckRequest, authorizer: Authorizer) -> Told:
     """A service says how it is."""
     _require_check_write(site, request.check_id, authorizer)
     _local(site).update_check(request.check_id, request.status, request.output)
+    return site.told()
 
 
 @server("Agent.Maintenance", MaintenanceRequest, Rule.AGENT)
-def maintenance(site: Site, request: MaintenanceRequest, authorizer: Authorizer) -> None:
+def maintenance(site: Site, request: MaintenanceRequest, authorizer: Authorizer) -> Told:
     """Take a service, or the node, out of use, or put it back."""
     local = _local(site)
     if request.service_id:
@@ -285,6 +294,7 @@ def maintenance(site: Site, request: MaintenanceRequest, authorizer: Authorizer)
     else:
         authorizer.require_node_write(local.node)
         local.set_node_maintenance(request.enable, request.reason, request.token)
+    return site.told()
 
 
 @server("Agent.Reload", LocalRequest, Rule.AGENT)

@@ -183,6 +183,8 @@ class Site:
     @ivar other_datacenters: the names of all others that can be asked, the nearest first.
     @ivar ask: the door, for what an endpoint asks of others; set by the door, as is C{authorizer}.
     @ivar authorizer: what the bearer of a token may do.
+    @ivar told: a Deferred that fires when the catalog was told what it is being told of this agent, or cannot be told
+        soon; None where it is told nothing just now.
     @ivar reload: reads the agent's configuration again, and takes up what changed.
     """
 
@@ -230,6 +232,7 @@ class Site:
         self.blocking = 0
         self.local: Local | None = None
         self.other_datacenters: Callable[[], list[str]] = list
+        self.told: Callable[[], Deferred[None] | None] = lambda: None
         self.reload: Callable[[], object] = lambda: None
 
     def answer(self, index: int, value: Any, view: View | None = None) -> Answer:
