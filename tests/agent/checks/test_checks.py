@@ -237,6 +237,30 @@ class HTTPTests(SynchronousTestCase):
             self.answer(b"HTTP/1.1 302 Found\r\nLocation: /loop\r\nContent-Length: 0\r\n\r\n", 0)
         self.assertEqual(self.successResultOf(found).status, CRITICAL)
 
+    def test_redirectedMethod(self) -> None:
+        """After 301 to 303 it is a GET without a body, unless it was a HEAD; after 307 and 308 the same again."""
+        for status, method, expected in (
+            (303, "POST", b"GET /next "),
+            (301, "HEAD", b"HEAD /next "),
+            (307, "POST", b"POST /next "),
+        ):
+            self.check(method=method, body="data").run()
+            self.sent()
+            self.answer(b"HTTP/1.1 %d Word\r\nLocation: /next\r\nContent-Length: 0\r\n\r\n" % status)
+            sent = self.sent()
+            self.assertTrue(sent.startswith(expected), sent)
+            self.assertEqual(sent.endswith(b"data"), expected.startswith(b"POST"))
+
+    def test_headerNames(self) -> None:
+        """What is no header's name is critical; lengths and the connection are the check's own."""
+        result = self.successResultOf(self.check(headers={"a b": ("x",)}).run())
+        self.assertEqual(result.output, 'Get "http://h:81/p?q": net/http: invalid header field name "a b"')
+        self.check(headers={"Content-Length": ("9",), "Connection": ("close",), "Accept": ("x/y",)}).run()
+        sent = self.sent()
+        self.assertNotIn(b"Content-Length", sent)
+        self.assertNotIn(b"close", sent)
+        self.assertEqual(sent.count(b"Accept: "), 1)
+
     def test_timeout(self) -> None:
         """A page that does not answer in time is critical, and its connection is given up."""
         check = self.check(timeout=3.0)
