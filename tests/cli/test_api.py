@@ -49,6 +49,22 @@ class RequestTests(SynchronousTestCase):
         error = self.assertRaises(StatusError, agent.connect(Settings()).call, "GET", "/v1/x")
         self.assertEqual((str(error), error.status), ("Unexpected response code: 403 (no)", 403))
 
+    def test_redirects(self) -> None:
+        """A read goes where the agent says, as far as that is the agent itself; nothing else does, nor for ever."""
+        moved = answer("moved", 301, Location="/v1/y?a=b")
+        agent = FakeAgent({"GET /v1/x": moved, "PUT /v1/x": moved, "GET /v1/y?a=b": answer("{}")})
+        client = agent.connect(Settings(token="t"))
+        self.assertEqual(client.call("GET", "/v1/x").read(), b"{}")
+        self.assertEqual(agent.requests[-1].headers, {"X-Consul-Token": "t"})
+        agent.answers["GET /v1/x"] = agent.answers["PUT /v1/x"] = answer("moved", 301, Location="/v1/y?a=b")
+        self.assertRaises(StatusError, client.call, "PUT", "/v1/x")
+        for place in ("//evil.example/v1/x", "http://evil.example/"):
+            agent.answers["GET /v1/x"] = answer("moved", 307, Location=place)
+            self.assertEqual(self.assertRaises(StatusError, client.call, "GET", "/v1/x").status, 307)
+        agent.answers["GET /v1/x"] = lambda request: answer("", 302, Location="/v1/x")
+        error = self.assertRaises(ApiError, client.call, "GET", "/v1/x")
+        self.assertIn("stopped after 10 redirects", str(error))
+
     def test_index(self) -> None:
         """X-Consul-Index is a number, or 0."""
         self.assertEqual(answer(X_Consul_Index="17").index, 17)

@@ -282,6 +282,15 @@ class ZoneTests(SynchronousTestCase):
         self.assertEqual(asking.ask("0a0000.addr.consul").rcode, NXDOMAIN)
 
 
+class NamelessTests(SynchronousTestCase):
+    """Names that have the form of a service's, and no name in it."""
+
+    def test_service(self) -> None:
+        """No service is named: that is the asker's mistake, and no absence that may be remembered."""
+        message = Asking().ask("_._tcp.service.consul", "SRV")
+        self.assertEqual((message.rcode, message.authority), (SERVFAIL, []))
+
+
 class ReverseTests(SynchronousTestCase):
     """Names of addresses."""
 

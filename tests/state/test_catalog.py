@@ -132,6 +132,16 @@ class IdentityTests(SynchronousTestCase):
         """A node's services are found by the beginning of its id, unless two nodes share it."""
         self.it.register("n1", id=UUID1)
         self.it.register("n2", id=UUID2)
+        for part in (UUID1[:5].replace("-", ""), UUID1[:9], UUID1[:14], UUID1.upper()):
+            self.assertIsNotNone(self.catalog.node_services(part)[1], part)
+        for part in (
+            UUID1[:13],
+            UUID1[:11],
+            UUID1 + "00",
+            UUID1[:6] + "-----",
+            "--",
+        ):  # no whole bytes, too long, dashes
+            self.assertIsNone(self.catalog.node_services(part)[1], part)
         found = self.catalog.node_services(UUID1[:7])[1]
         assert found is not None
         self.assertEqual(found[0].node, "n1")

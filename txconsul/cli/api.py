@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
 
@@ -25,6 +25,10 @@ _PATH_SAFE = "$&+,/:;=@"
 
 #: Read at once of a body that comes bit by bit.
 _PIECE_BYTES_MAX = 1 << 16
+
+#: Answers which say that the same is to be read elsewhere, and how often one after the other (as in Go's client).
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS_MAX = 10
 
 Body = bytes | Iterable[bytes] | None
 #: Parameters of a request by name; a list stands for a parameter that is given several times.
@@ -185,14 +189,26 @@ class Client:
         @raise ApiError: the agent cannot be reached, or the status is none of C{allowed}.
         """
         request = self._request(method, path, params or {}, body, headers or {})
-        try:
-            answer = self._transport(request)
-        except TransportFailed as error:
-            raise ApiError(f"{method.capitalize()} {go_quoted(request.url)}: {error}") from None
+        answer = self._ask(request)
         if answer.status not in allowed:
             text = answer.read().decode("utf-8", "replace").strip()
             raise StatusError(answer.status, text)
         return answer
+
+    def _ask(self, request: Request) -> Answer:
+        """One answer, after as many redirects as the agent's own paths need; only reads are asked again elsewhere."""
+        for _ in range(_REDIRECTS_MAX):
+            try:
+                answer = self._transport(request)
+            except TransportFailed as error:
+                raise ApiError(f"{request.method.capitalize()} {go_quoted(request.url)}: {error}") from None
+            target = answer.headers.get("location", "")
+            if request.method != "GET" or answer.status not in _REDIRECTS or not _is_path(target):
+                return answer
+            answer.source.close()
+            url = f"{self._settings.scheme}://{self._settings.host}{target}"
+            request = replace(request, target=target, url=url)
+        raise ApiError(f"Get {go_quoted(request.url)}: stopped after {_REDIRECTS_MAX} redirects")
 
     def _request(self, method: str, path: str, params: Params, body: Body, headers: Mapping[str, str]) -> Request:
         settings = self._settings
@@ -211,3 +227,8 @@ class Client:
             pair = ":".join(settings.auth).encode("utf-8", "surrogateescape")
             sent["Authorization"] = "Basic " + b64encode(pair).decode("ascii")
         return Request(method, target, f"{settings.scheme}://{settings.host}{target}", sent, body)
+
+
+def _is_path(target: str) -> bool:
+    """Whether a place is one of the same agent: the token is shown to nobody else."""
+    return target.startswith("/") and not target.startswith("//")

@@ -56,7 +56,7 @@ from txconsul.dns.records import (
     srv_record,
 )
 from txconsul.dns.settings import DNSSettings, ServiceTTLs
-from txconsul.errors import NoPathToDatacenter, NotFound, TxconsulError
+from txconsul.errors import InvalidRequest, NoPathToDatacenter, NotFound, TxconsulError
 from txconsul.records.catalog import CheckServiceNode, Node
 
 __all__ = ["Answerer", "Reply", "begin_reply", "is_complete", "refusal"]
@@ -344,6 +344,8 @@ class Answerer:
     async def _service(self, making: _Making, what: Asked) -> None:
         if what.kind == "service" and what.peer:
             raise _NoSuchName  # nothing is known of peers
+        if not what.name:
+            raise InvalidRequest("Must provide service name")
         datacenter = what.datacenter or self._settings.datacenter
         instances = await making.lookups.instances(what.name, what.tag, datacenter, what.kind)
         if not instances:

@@ -6,6 +6,7 @@ Source: Consul's documentation of the catalog and health HTTP APIs and of blocki
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from txconsul.records.catalog import CheckServiceNode, Node, ServiceNode
@@ -25,6 +26,9 @@ __all__ = ["Catalog"]
 
 #: A node may be named by the first characters of its id, from two on.
 _ID_CHARACTERS_MIN = 2
+_ID_CHARACTERS_MAX = 36
+_ID_DASHES_MAX = 4
+_WHOLE_BYTES = re.compile(r"([0-9a-f]{2})+")
 
 
 class Catalog:
@@ -76,8 +80,9 @@ class Catalog:
         if node is None:
             if len(name_or_id) < _ID_CHARACTERS_MIN:
                 return 1, None
-            even = name_or_id.lower()[: len(name_or_id) // 2 * 2]
-            named = [node for node in tables.nodes.rows.values() if node.id.lower().startswith(even)]
+            digits = _digits_of_id(name_or_id)
+            nodes = tables.nodes.rows.values() if digits else ()
+            named = [node for node in nodes if node.id.lower().replace("-", "").startswith(digits)]
             if len(named) != 1:
                 return (1 if named else tables.index(NODE_EXTINCTION) or 1), None
             node = named[0]
@@ -252,3 +257,15 @@ def _tagged(keys: list[Pair], tables: Tables, tags: Iterable[str] | None) -> lis
         return keys
     rows = tables.services.rows
     return [key for key in keys if wanted <= {tag.lower() for tag in rows[key].tags or ()}]
+
+
+def _digits_of_id(text: str) -> str:
+    """
+    The hexadecimal digits that an id begins with, or an empty string if the text is no such beginning. Dashes may be
+    anywhere; a last character that does not make a pair, dashes counted, is left out; then digits must be whole bytes.
+    """
+    even = text[: len(text) // 2 * 2]
+    if len(even) > _ID_CHARACTERS_MAX or even.count("-") > _ID_DASHES_MAX:
+        return ""
+    digits = even.replace("-", "").lower()
+    return digits if _WHOLE_BYTES.fullmatch(digits) else ""
