@@ -138,7 +138,7 @@ class IdentityTests(SynchronousTestCase):
             UUID1[:13],
             UUID1[:11],
             UUID1 + "00",
-            UUID1[:6] + "-----",
+            UUID1[:6] + "------",
             "--",
         ):  # no whole bytes, too long, dashes
             self.assertIsNone(self.catalog.node_services(part)[1], part)
