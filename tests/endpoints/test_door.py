@@ -27,6 +27,7 @@ from txconsul.records.health import HealthCheck
 from txconsul.records.kv import DirEntry, KeyListRequest, KeyRequest, KVSRequest
 from txconsul.records.queries import DCSpecificRequest
 from txconsul.records.query import Context, QueryOptions
+from txconsul.records.service import NodeService
 from txconsul.records.session import Session, SessionRequest, SessionSpecificRequest
 
 
@@ -398,6 +399,28 @@ class CatalogTests(SynchronousTestCase):
         self.assertIn("doesn't match", self.refusal(RegisterRequest(node="n", address="1.1.1.1", check=check)))
         check = HealthCheck(check_id="c", service_id="nothing")
         self.assertIn("Unknown service ID", self.refusal(RegisterRequest(node="n", address="1.1.1.1", check=check)))
+
+    def test_serviceOfACheck(self) -> None:
+        """A check names the service that is there as it is spelled."""
+        served = Served()
+        request = RegisterRequest(node="n", address="10.0.0.1", service=NodeService(service="web"))
+        self.successResultOf(served.call("Catalog.Register", request))
+        check = HealthCheck(check_id="c", service_id="Web")
+        request = RegisterRequest(node="n", address="10.0.0.1", check=check)
+        error = self.assertRaises(InvalidRequest, served.call, "Catalog.Register", request)
+        self.assertEqual(str(error), "Unknown service ID 'Web' for check ID 'c'")
+
+    def test_servicesOfNodesWithMetadata(self) -> None:
+        """Which services nodes with certain metadata have is another answer when a node is."""
+        served = Served()
+        request = RegisterRequest(node="n", address="10.0.0.1", service=NodeService(service="web"))
+        self.successResultOf(served.call("Catalog.Register", request))
+        request = RegisterRequest(node="n", address="10.0.0.1", node_meta={"a": "b"})
+        self.successResultOf(served.call("Catalog.Register", request))
+        for meta in ({"a": "b"}, {"a": "c"}):
+            answer = served.call("Catalog.ListServices", DCSpecificRequest(node_meta_filters=meta))
+            self.assertEqual(answer.index, served.store.index)
+        self.assertLess(served.call("Catalog.ListServices", DCSpecificRequest()).index, served.store.index)
 
     def test_completed(self) -> None:
         """A check gets its node and, from its name, its id."""

@@ -119,10 +119,19 @@ class OperationTests(SynchronousTestCase):
             self.definition(IntervalDuration="3s", Interval="10s", Timeout=2_000_000_000),
             {"Interval": "3s", "Timeout": "2s"},
         )
+        self.assertEqual(self.definition(IntervalDuration=True, Interval="10s", TimeoutDuration=[]), {})
 
     def test_badDefinitions(self) -> None:
         """What is no definition is refused."""
-        bad: tuple[Any, ...] = ([], 5, {"Interval": "10"}, {"Timeout": True}, {"Timeout": 1e300}, {"HTTP": 1})
+        bad: tuple[Any, ...] = (
+            [],
+            5,
+            {"Interval": "10"},
+            {"Timeout": True},
+            {"TimeoutDuration": "1s", "Timeout": []},
+            {"Timeout": 1e300},
+            {"HTTP": 1},
+        )
         for definition in bad:
             check = {"Node": "n", "CheckID": "c", "Definition": definition}
             self.assertEqual(self.txn({"Check": {"Verb": "set", "Check": check}}).status, 400, definition)

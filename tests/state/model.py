@@ -458,7 +458,13 @@ class Model:
             self.drop_check(index, node, id)
             return []
         if verb != "get":
-            self.put_check(index, node, id, *fields)
+            try:
+                self.put_check(index, node, id, *fields)
+            except Refused:
+                if verb != "cas":
+                    raise
+                # no failure of a comparison that held: what is there, if anything, is shown
+                return [(node, id, *self.checks[node, id])] if (node, id) in self.checks else []
         return [self.shown(self.checks, (node, id))]
 
     def compare(self, verb: str, compared: int, row: list[Any] | None) -> None:

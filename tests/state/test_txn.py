@@ -228,6 +228,42 @@ class CatalogTests(SynchronousTestCase):
         )
         self.assertEqual(self.it.store.index, 0)
 
+    def test_comparedAndRefused(self) -> None:
+        """What a comparison lets through and the catalog refuses is no failure, and changes nothing."""
+        self.it.register("n1")
+        self.it.txn(node_op("set", "n1", id=ID), check_op("set", "n1", check_id="serfHealth", status="passing"))
+        other = ID.replace("1", "2")
+        before = rows(self.it.store)
+        response = self.it.txn(
+            check_op("cas", "n2", check_id="c"),
+            check_op("cas", "n1", check_id="c", service_id="nothing"),
+            node_op("cas", "n1", id=other, modify_index=2),
+        )
+        self.assertEqual(response, TxnResponse(results=()))
+        self.assertEqual(rows(self.it.store), before)
+
+    def test_namelessCheck(self) -> None:
+        """A check without a node or an id is not found, in the words of Consul's table; whatever is done with it."""
+        self.it.register("n1")
+        response = self.it.txn(
+            check_op("get", "n1"),
+            check_op("set", "n1"),
+            check_op("cas", "n1"),
+            check_op("delete", "", check_id="c"),
+            check_op("delete-cas", "n1"),
+        )
+        missing = "index error: object is missing a value for this index"
+        self.assertEqual(
+            [error.what for error in response.errors or ()],
+            [
+                f"failed check lookup: {missing}",
+                f"failed health check lookup: {missing}",
+                f"failed check lookup: {missing}",
+                f"check lookup failed: {missing}",
+                f"check lookup failed: failed check lookup: {missing}",
+            ],
+        )
+
     def test_sessions(self) -> None:
         """A session is deleted without a word about its keys."""
         self.it.register("n1")

@@ -153,8 +153,10 @@ def _vet_checks(store: Store, node: str, service: NodeService | None, checks: tu
             raise InvalidRequest(
                 f"Node '{check.node}' for check '{check.check_id}' doesn't match register request node '{node}'"
             )
-        own = service is not None and service.id == check.service_id
-        if check.service_id and not own and not store.catalog.has_service(node, check.service_id):
+        if not check.service_id or (service is not None and service.id == check.service_id):
+            continue
+        other = store.catalog.service(node, check.service_id)
+        if other is None or other.id != check.service_id:  # spelled as it is, as in Consul
             raise InvalidRequest(f"Unknown service ID '{check.service_id}' for check ID '{check.check_id}'")
 
 
@@ -281,6 +283,8 @@ def services(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -
     chosen = _filter(request, ServiceNode)
     index, found = store.catalog.services()
     wanted = request.node_meta_filters
+    if wanted:
+        index = max(index, store.catalog.nodes_index())
     if chosen is not None or request.peer_name:
         return index, _services_that_pass(store, found, request, chosen)
     if wanted:

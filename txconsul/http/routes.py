@@ -39,6 +39,7 @@ __all__ = [
     "check_cache_control",
     "datacenter",
     "done",
+    "explained",
     "reads",
     "render_value",
     "source",
@@ -65,6 +66,12 @@ class Tenancy(NamedTuple):
             raise BadRequest('Invalid header: "X-Consul-Namespace" - Namespaces are a Consul Enterprise feature')
         if self.partition and request.header(b"x-consul-partition"):
             raise BadRequest('Invalid header: "X-Consul-Partition" - Partitions are a Consul Enterprise feature')
+
+
+def explained(problem: str) -> str:
+    """What is wrong with a body, with a word more where it names a namespace."""
+    named = problem == 'json: unknown field "Namespace"'
+    return f"{problem} - Namespaces are a Consul Enterprise feature" if named else problem
 
 
 #: Neither namespaces nor partitions.

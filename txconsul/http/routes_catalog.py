@@ -26,6 +26,7 @@ from txconsul.http.routes import (
     Tenancy,
     asks,
     datacenter,
+    explained,
     reads,
     source,
     text,
@@ -246,23 +247,23 @@ def _reads_health(prepare: Any) -> dict[str, Action]:
 
 
 def _register(api: API, call: Call, request: Request) -> RegisterRequest:
-    return _in_datacenter(api, call, _decode(RegisterRequest, request.body, registration))
+    return _in_datacenter(api, _decode(RegisterRequest, request.body, registration))
 
 
 def _deregister(api: API, call: Call, request: Request) -> DeregisterRequest:
-    return _in_datacenter(api, call, _decode(DeregisterRequest, request.body))
+    return _in_datacenter(api, _decode(DeregisterRequest, request.body))
 
 
 def _decode(record: type[R], body: bytes, respell: Callable[[Any], Any] = _as_it_is) -> R:
     try:
         return json.from_json(record, respell(json.parse(body)), strict=True)
     except json.BadJSON as error:
-        raise BadRequest(f"Request decode failed: {error}") from None
+        raise BadRequest(f"Request decode failed: {explained(str(error))}") from None
 
 
-def _in_datacenter(api: API, call: Call, record: R) -> R:
-    """The record with the datacenter that it goes to: its own word goes first."""
-    return record if record.datacenter else msgspec.structs.replace(record, datacenter=datacenter(api, call.target))
+def _in_datacenter(api: API, record: R) -> R:
+    """The record with the datacenter that it goes to: as it says itself. C{?dc} means nothing here, as in Consul."""
+    return record if record.datacenter else msgspec.structs.replace(record, datacenter=api.settings.datacenter)
 
 
 def _render_true(api: API, call: Call, _: Any) -> Response:
@@ -270,8 +271,7 @@ def _render_true(api: API, call: Call, _: Any) -> Response:
 
 
 def _assign_vips(api: API, call: Call, request: Request) -> AssignServiceManualVIPsRequest:
-    record = _decode(AssignServiceManualVIPsRequest, request.body)
-    return record if record.datacenter else msgspec.structs.replace(record, datacenter=api.settings.datacenter)
+    return _in_datacenter(api, _decode(AssignServiceManualVIPsRequest, request.body))
 
 
 ROUTES = [

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from txconsul.codec.fields import fields_of
+from txconsul.records.health import HealthCheckDefinition
+
 __all__ = ["registration", "service_definition", "standing_check"]
 
 _CHECK_SPELLINGS = {
@@ -54,6 +57,8 @@ _PATH_SPELLINGS = {
     "parsed_from_check": "ParsedFromCheck",
 }
 _HEEDED_OF_CONNECT = frozenset({"native", "sidecarservice", "peermeta"})
+_DEFINITION = frozenset(field.wire.lower() for field in fields_of(HealthCheckDefinition))
+_DURATIONS = frozenset({"interval", "timeout", "deregistercriticalserviceafter", "ttl"})
 #: What a check in a service's definition may say, and nobody heeds.
 _UNHEEDED = frozenset({"serviceid", "service_id"})
 
@@ -105,7 +110,35 @@ def service_definition(given: Any) -> Any:
 
 def registration(given: Any) -> Any:
     """What is registered with the catalog, in the usual spelling: there, only the mesh's parts have another one."""
-    return _within(given, {"service": lambda service: _within(service, {"connect": _connect, "proxy": _proxy})})
+    return _within(
+        given, {"service": _registered_service, "check": _registered_check, "checks": _each(_registered_check)}
+    )
+
+
+def _registered_service(given: Any) -> Any:
+    return _within(given, {"connect": _connect, "proxy": _proxy})
+
+
+def _registered_check(given: Any) -> Any:
+    return _within(given, {"definition": _registered_definition})
+
+
+def _registered_definition(given: Any) -> Any:
+    """A check's definition: Consul passes over names that it does not know, and durations that are of no use."""
+    if not isinstance(given, dict):
+        return given
+    heeded = {name: one for name, one in given.items() if name.lower() in _DEFINITION}
+    for name, one in heeded.items():
+        if name.lower() in _DURATIONS:
+            heeded[name] = _duration(one)
+    return heeded
+
+
+def _duration(given: Any) -> Any:
+    """Nanoseconds, whole ones; text as it is; None for what is neither."""
+    if isinstance(given, float):
+        return int(given)
+    return given if isinstance(given, str | int) and not isinstance(given, bool) else None
 
 
 def _within(given: Any, parts: Mapping[str, Callable[[Any], Any]]) -> Any:

@@ -210,8 +210,8 @@ def _definition(value: Any) -> HealthCheckDefinition:
     given = {name.lower(): one for name, one in value.items()}
     durations: dict[str, Any] = {}
     for attribute, (first, second) in _DURATIONS.items():
-        told, older = given.pop(first, None), given.pop(second, None)
-        durations[attribute] = _duration(told if told is not None else older)
+        told, older = given.pop(first, None), _duration(given.pop(second, None))
+        durations[attribute] = older if told is None else _told_duration(told)
     read = json.from_json(HealthCheckDefinition, given, "Check.Definition")
     return HealthCheckDefinition(
         http=read.http,
@@ -229,8 +229,17 @@ def _definition(value: Any) -> HealthCheckDefinition:
     )
 
 
+def _told_duration(value: Any) -> int:
+    """L{_duration}; what is neither text nor number is passed over here, as in Consul."""
+    return _duration(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0
+
+
 def _duration(value: Any) -> int:
-    """Nanoseconds of a text or a number."""
+    """
+    Nanoseconds of a text or a number.
+
+    @raise BadJSON: it is no duration, or neither.
+    """
     if value is None:
         return 0
     try:

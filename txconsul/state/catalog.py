@@ -100,10 +100,6 @@ class Catalog:
         """@return: C{(index, {name: tags})}: all services with every tag of their instances."""
         return self.services_index(), self._tables.service_tags.all()
 
-    def has_service(self, node: str, id: str) -> bool:
-        """Whether a node has a service of this id."""
-        return (node.lower(), id.lower()) in self._tables.services.rows
-
     def service(self, node: str, id: str) -> NodeService | None:
         """One service of a node."""
         return self._tables.services.rows.get((node.lower(), id.lower()))

@@ -31,6 +31,7 @@ from txconsul.state.virtual_ips import TAG, VirtualIPs
 
 __all__ = [
     "MESH_EXTINCTION",
+    "NAMELESS_CHECK",
     "NODE_EXTINCTION",
     "SERVICE_EXTINCTION",
     "Registrations",
@@ -56,6 +57,8 @@ _EVEN = Weights(passing=1, warning=1)
 
 _MISSING_NODE = "Missing node registration"
 _MISSING_SERVICE = "Missing service registration"
+#: Said where a check without a node or without an id is written or looked for.
+NAMELESS_CHECK = "index error: object is missing a value for this index"
 
 #: What no comparison of registrations looks at: indexes, and what Consul's leaves out.
 _UNCOMPARED_OF_NODE = {"create_index": 0, "modify_index": 0, "locality": None}
@@ -354,10 +357,12 @@ class Registrations:
         Insert or update a check. If it is critical, the sessions that depend on it end.
 
         @param preserve: keep the modify index that stands (a check that follows its session).
-        @raise InvalidRequest: there is no such node, or no such service on it.
+        @raise InvalidRequest: it has no id, or there is no such node, or no such service on it. Nothing was written.
         """
         tables = self._tables
         key = (check.node.lower(), check.check_id.lower())
+        if not all(key):
+            raise InvalidRequest(f"failed health check lookup: {NAMELESS_CHECK}")
         present = tables.checks.rows.get(key)
         changed: dict[str, object] = {}
         if present is not None:

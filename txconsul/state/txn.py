@@ -8,13 +8,15 @@ Source: Consul's documentation of the transaction HTTP API.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
 from txconsul.codec.goquote import quote
 from txconsul.errors import Corrupt, InvalidRequest
+from txconsul.records.catalog import Node
+from txconsul.records.health import HealthCheck
 from txconsul.records.kv import DirEntry
 from txconsul.records.txn import (
     TxnCheckOp,
@@ -27,6 +29,7 @@ from txconsul.records.txn import (
     TxnServiceOp,
     TxnSessionOp,
 )
+from txconsul.state.registrations import NAMELESS_CHECK
 
 if TYPE_CHECKING:
     from txconsul.state.store import Store
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["UnknownVerb", "transact"]
 
 Results = list[TxnResult]
+
+N = TypeVar("N", Node, HealthCheck)
 
 
 class UnknownVerb(Corrupt):
@@ -153,7 +158,7 @@ def _node(store: Store, index: int, operation: TxnNodeOp) -> Results:
     if verb == "set":
         registrations.ensure_node(index, node)
     elif verb == "cas":
-        if not registrations.ensure_node_cas(index, node):
+        if not _compared(registrations.ensure_node_cas, index, node):
             raise InvalidRequest(f"failed to set node {name}, index is stale")
     elif verb == "delete":
         registrations.delete_node(index, node.node)
@@ -203,23 +208,43 @@ def _check(store: Store, index: int, operation: TxnCheckOp) -> Results:
     if verb == "set":
         registrations.ensure_check(index, check)
     elif verb == "cas":
-        if not registrations.ensure_check_cas(index, check):
+        if not _compared(registrations.ensure_check_cas, index, check):
             raise InvalidRequest(f"failed to set {name}, index is stale")
     elif verb == "delete":
+        _require_check_name(check, "check lookup failed")
         registrations.delete_check(index, check.node, check.check_id)
         return []
     elif verb == "delete-cas":
+        _require_check_name(check, "check lookup failed: failed check lookup")
         if not registrations.delete_check_cas(index, check.modify_index, check.node, check.check_id):
             raise InvalidRequest(f"failed to delete {name}, index is stale")
         return []
     elif verb != "get":
         raise UnknownVerb(f"unknown check verb {quote(verb)}")
+    _require_check_name(check, "failed check lookup")
     found = store.catalog.check(check.node, check.check_id)
     if found is None:
         if verb == "get":
             raise InvalidRequest(f"{name} doesn't exist")
         return []
     return [TxnResult(check=found)]
+
+
+def _compared(ensure: Callable[[int, N], bool], index: int, given: N) -> bool:
+    """
+    Compare and set. What the comparison lets through and the catalog refuses (a taken name, a node or service that is
+    not there) is no failure in Consul: the transaction succeeds, and that operation has changed nothing.
+    """
+    try:
+        return ensure(index, given)
+    except InvalidRequest:
+        return True
+
+
+def _require_check_name(check: HealthCheck, looking: str) -> None:
+    """@raise InvalidRequest: the check that is looked for has no node or no id."""
+    if not (check.node and check.check_id):
+        raise InvalidRequest(f"{looking}: {NAMELESS_CHECK}")
 
 
 def _session(store: Store, index: int, operation: TxnSessionOp) -> Results:
