@@ -9,7 +9,6 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.local_agent import LocalAgent
-from txconsul.agent.checks.kinds import NotRun
 from txconsul.agent.definitions import as_configured, from_configuration
 from txconsul.agent.running_checks import Limits
 from txconsul.codec.json import encode
@@ -141,11 +140,31 @@ class ServiceTests(RegistrationTestCase):
     def test_kindsNotRun(self) -> None:
         """A check that this release cannot run is refused rather than never run."""
         unit = CheckType(os_service="cron", interval=SECOND)
-        self.assertRaises(NotRun, self.register, "web", unit)
+        error = self.assertRaises(InvalidRequest, self.register, "web", unit)
+        self.assertEqual(str(error), "not implemented")
         script = CheckType(script_args=("true",), interval=SECOND)
         error = self.assertRaises(InvalidRequest, self.register, "web", script)
         self.assertIn("disabled on this agent from remote calls", str(error))
         self.assertEqual(self.agent.registrations.services(), {})
+
+    def test_unspeakable(self) -> None:
+        """A name that DNS has no letters for, and an address by tag that is none, are refused of a sidecar, too."""
+        said = "contains invalid characters. Valid characters include all alpha-numerics and dashes."
+        places = {"lan_ipv6": ServiceAddress(address="10.0.0.1")}
+        sidecar = ServiceConnect(sidecar_service=ServiceDefinition(name="b c"))
+        for definition, text in (
+            (ServiceDefinition(name="a.b"), f"Service name a.b {said}"),
+            (ServiceDefinition(name=" "), f"Service name   {said}"),
+            (ServiceDefinition(name="a", port=1, connect=sidecar), f"Service name b c {said}"),
+            (
+                ServiceDefinition(name="a", tagged_addresses=places),
+                'Service tagged address "lan_ipv6" must be a valid ipv6 address',
+            ),
+        ):
+            error = self.assertRaises(InvalidRequest, self.agent.registrations.register_service, definition, "", False)
+            self.assertEqual(str(error), text)
+        self.assertEqual(self.agent.registrations.services(), {})
+        self.agent.registrations.register_service(ServiceDefinition(name="-A\\9"), "", False)
 
     def test_replaced(self) -> None:
         """Checks that a new registration does not name stay, or go if they are to be replaced; a status is kept."""
@@ -384,6 +403,23 @@ class ConfiguredTests(RegistrationTestCase):
             self.assertEqual({*self.agent.registrations.checks()}, {"disk"})
             self.assertRaises(InvalidRequest, self.started, services, checks)
 
+    def test_nobodys(self) -> None:
+        """A service without a name, and a check of a service that nobody runs, stop a reload before anything goes."""
+        self.agent = self.started([{"name": "web", "connect": {"sidecar_service": {}}}], [])
+        self.register("by-api")
+        ttl = {"name": "c", "ttl": "1h"}
+        for services, checks, text in (
+            ([{"name": "new"}, {"port": 1}], [], 'Failed to register service "": Service name missing'),
+            ([{"name": "new"}], [{**ttl, "service_id": "web"}], "check 'c': ServiceID \"web\" does not exist"),
+        ):
+            error = self.assertRaises(InvalidRequest, self.agent.registrations.reload, services, checks)
+            self.assertIn(text, str(error))
+            self.assertEqual({*self.agent.registrations.services()}, {"web", "web-sidecar-proxy", "by-api"})
+        for owner in ("web", "web-sidecar-proxy", "by-api"):
+            files = [{"name": "web", "connect": {"sidecar_service": {}}}], [{**ttl, "service_id": owner}]
+            self.agent.registrations.reload(*files)
+            self.assertEqual(self.agent.registrations.checks()["c"].service_id, owner)
+
     def test_everyKind(self) -> None:
         """Each kind in a file's words; a ping is by TLS and 4096 bytes of output are kept unless told otherwise."""
         every = {"interval": "10s"}
@@ -413,9 +449,11 @@ class ConfiguredTests(RegistrationTestCase):
         self.agent = self.started([{"name": "web", "port": 1}, {"name": "old"}], checks)
         self.register("by-api")
         self.agent.registrations.register_check(CheckDefinition(name="of-old", service_id="old", ttl=SECOND), "")
+        self.agent.registrations.register_check(CheckDefinition(name="of-web", service_id="web", ttl=SECOND), "")
         self.agent.registrations.update_check("disk", PASSING, "roomy")
-        self.agent.registrations.reload([{"name": "web", "port": 2}, {"name": "fresh"}], checks)
+        self.agent.registrations.reload([{"name": "web", "port": 2, "tags": ["blue"]}, {"name": "fresh"}], checks)
         self.assertEqual({*self.agent.registrations.services()}, {"web", "fresh", "by-api"})
         self.assertEqual(self.agent.registrations.services()["web"].port, 2)
-        self.assertEqual({*self.agent.registrations.checks()}, {"disk"})
+        self.assertEqual({*self.agent.registrations.checks()}, {"disk", "of-web"})
+        self.assertEqual(self.agent.registrations.checks()["of-web"].service_tags, ("blue",))
         self.assertEqual(self.status("disk"), (PASSING, "roomy"))

@@ -106,13 +106,14 @@ class SubscriptionTests(SynchronousTestCase):
         self.assertEqual(len(self.server.counting.asked), asked + 1)
 
     def test_distinct(self) -> None:
-        """Filters, tags, tokens and health make questions distinct; consistency, indexes and waits do not."""
+        """Filters, tags, tokens and health make questions distinct; consistency, waits and the order of tags do not."""
         self.first()
         self.hit(allow_stale=True)
         self.hit(max_query_time=SECOND)
         self.first(filter="Service.Port == 80")
         self.first(request=ServiceSpecificRequest(datacenter="dc1", service_name="web", must_be_passing=True))
-        self.first(request=ServiceSpecificRequest(datacenter="dc1", service_name="web", service_tags=("a",)))
+        self.first(request=ServiceSpecificRequest(datacenter="dc1", service_name="web", service_tags=("a", "b")))
+        self.hit(request=ServiceSpecificRequest(datacenter="dc1", service_name="web", service_tags=("b", "a")))
         waiting = self.server.ask(HEALTH, WEB, token="secret")
         self.assertIsInstance(waiting, Deferred)
         self.assertIn((HEALTH, 0, "secret"), self.server.counting.asked)

@@ -176,6 +176,16 @@ class AnswerTests(AgentTestCase):
             self.put("service/register", {"Name": name, "Tags": [name], "Check": {"TTL": "1m"}})
         self.assertEqual([*self.asking.get('/v1/agent/services?filter="db"+in+Tags')], ["db"])
         self.assertEqual([*self.asking.get("/v1/agent/checks?filter=ServiceName==web")], ["service:web"])
+        self.get("services?filter=Datacenter==dc1", 500)
+
+    def test_lists(self) -> None:
+        """Lists heed their filter alone, one service how long it waits, too; how consistent, neither."""
+        self.put("service/register", {"Name": "web"})
+        for path in ("services", "checks"):
+            self.get(f"{path}?stale&consistent&wait=x&index=x&max_stale=x")
+        self.get("service/web?stale&consistent&max_stale=x")
+        self.get("service/web?wait=x", 400)
+        self.get("service/web?index=x", 400)
 
     def test_maintenanceParameters(self) -> None:
         """Whether to enable must be said, in a way that can be understood."""
@@ -183,6 +193,7 @@ class AnswerTests(AgentTestCase):
         for path, text in (
             ("maintenance", "Missing value for enable"),
             ("maintenance?enable=sure", 'Invalid value for enable: "sure"'),
+            ("maintenance?enable=", 'Invalid value for enable: ""'),
             ("service/maintenance/web", "Missing value for enable"),
             ("service/maintenance/?enable=true", "Missing service ID"),
         ):

@@ -7,7 +7,6 @@ Source: Consul's documentation of the agent's services and checks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,22 +16,22 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from txconsul.agent.checks.kinds import kind_of
-from txconsul.agent.configuration.definitions import check_problem, metadata_problem, weight_problem
+from txconsul.agent.configuration.definitions import check_problem
 from txconsul.agent.configured import Configured, configured
 from txconsul.agent.definitions import as_configured
 from txconsul.agent.exposing import Exposure
 from txconsul.agent.local import LocalState
 from txconsul.agent.persistence import CheckState, DefinitionFiles, PersistedCheck, PersistedService
+from txconsul.agent.registration_rules import STATUSES, tagged_addresses, vet_runnable, vet_service
 from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.sidecar import SUFFIX, as_service, checks_of, free_port, listening_checks, sidecar_of
 from txconsul.codec.duration import SECOND, format_duration
 from txconsul.codec.goquote import quote
 from txconsul.endpoints.central_config import merged_service
-from txconsul.endpoints.service_rules import check_service_name, check_tagged_addresses, service_problem
 from txconsul.errors import BadRequest, InvalidRequest, NotFound, TxconsulError
 from txconsul.records.agent import CheckDefinition
-from txconsul.records.health import CRITICAL, PASSING, WARNING, HealthCheck
-from txconsul.records.service import CheckType, NodeService, ServiceAddress, ServiceDefinition, Weights
+from txconsul.records.health import CRITICAL, HealthCheck
+from txconsul.records.service import CheckType, NodeService, ServiceDefinition, Weights
 
 __all__ = ["NODE_MAINTENANCE", "SERVICE_MAINTENANCE", "Registrations"]
 
@@ -44,10 +43,6 @@ _NO_REASON = "Maintenance mode is enabled for this {}, but no reason was provide
 REAP_SECONDS = 30.0
 #: Nobody is deregistered sooner than this, whatever the definition says (C{check_deregister_interval_min}), in seconds.
 REAP_AFTER_SECONDS_MIN = 60.0
-_STATUSES = (PASSING, WARNING, CRITICAL)
-_ANY_ADDRESSES = frozenset({"0.0.0.0", "::", "[::]"})
-#: A mesh gateway may say with this that it serves federation.
-_MESH_GATEWAY_KEYS = frozenset({"consul-wan-federation"})
 
 
 class _Definition(NamedTuple):
@@ -142,14 +137,25 @@ class Registrations(Service):
             self._load_services(read)
             self._load_checks(read)
             for id in gone:
-                if self._local.service(id) is None:
-                    for check in list(self._local.checks_of(id)):
-                        self._remove_check(check.check_id)
+                self._follow(id)
         finally:
             self._before = {}
 
+    def _follow(self, service_id: str) -> None:
+        """Let the checks of a service that was registered over the API go with it, or say of it what is true now."""
+        owner = self._local.service(service_id)
+        for check in list(self._local.checks_of(service_id)):
+            entry = self._local.checks[check.check_id]
+            if owner is None:
+                self._remove_check(check.check_id)
+            elif (check.service_name, check.service_tags) != (owner.service, owner.tags):
+                now = msgspec.structs.replace(check, service_name=owner.service, service_tags=owner.tags)
+                self._local.add_check(now, self._clock.seconds(), entry.token, entry.configured)
+
     def _read(self, services: Iterable[Mapping[str, Any]], checks: Iterable[Mapping[str, Any]]) -> Configured:
-        return configured(services, checks, lambda check: self._running.vet(check, configured=True))
+        by_api = {id for id, one in self._local.services.items() if not (one.configured or one.deleted)}
+        by_api.update(kept.service.id for kept in self._files.services())
+        return configured(services, checks, by_api, lambda check: self._running.vet(check, configured=True))
 
     def _load_services(self, read: Configured) -> None:
         for definition in read.services:
@@ -204,46 +210,15 @@ class Registrations(Service):
 
         @raise TxconsulError: the definition is wrong, or cannot be run, or not be kept.
         """
-        if not definition.name:
-            raise BadRequest("Missing service name")
-        if definition.address in _ANY_ADDRESSES:
-            raise BadRequest("Invalid service address")
-        self._vet_service(definition)
-        _vet_checks(checks_of(definition), "Invalid check")
-        sidecar = None if definition.connect is None else definition.connect.sidecar_service
-        if sidecar is not None:
-            _vet_checks(checks_of(sidecar), "Invalid check in sidecar_service")
-            problem = _meta_problem(sidecar.kind, sidecar.meta)
-            if problem:
-                raise BadRequest(f"Invalid SidecarService: {problem}")
-            problem = service_problem(sidecar_of(as_service(definition), sidecar), complete=False)
-            if problem:
-                raise BadRequest(f"Failed Validation: {problem}")
+        vet_service(definition)
         self._register(definition, token, replace_checks, configured=False)
 
-    def _vet_service(self, definition: ServiceDefinition) -> None:
-        weights = definition.weights
-        if weights is not None:
-            problem = weight_problem(weights.passing, weights.warning)
-            if problem:
-                raise BadRequest(f"Invalid Weights: {problem}")
-        problem = _meta_problem(definition.kind, definition.meta)
-        if problem:
-            raise BadRequest(f"Invalid Service Meta: {problem}")
-        registered = as_service(definition)
-        if definition.connect is not None:
-            registered = msgspec.structs.replace(registered, connect=definition.connect)
-        problem = service_problem(registered)
-        if problem:
-            raise BadRequest(f"Validation failed: {problem}")
-
     def _register(self, definition: ServiceDefinition, token: str, replace_checks: bool, configured: bool) -> None:
+        vet_runnable(definition)
         service = as_service(definition)
         checks = checks_of(definition)
         for check in checks:
             self._running.vet(check, configured)
-        check_service_name(service.service)
-        check_tagged_addresses(service)
         nested = None if definition.connect is None else definition.connect.sidecar_service
         if nested is not None:
             sidecar = sidecar_of(service, nested)
@@ -273,7 +248,7 @@ class Registrations(Service):
     def _add_service(
         self, service: NodeService, checks: tuple[CheckType, ...], token: str, replace_checks: bool, configured: bool
     ) -> None:
-        addresses = _tagged_addresses(service)
+        addresses = tagged_addresses(service)
         weights = service.weights or Weights(passing=1, warning=1)
         service = msgspec.structs.replace(service, tagged_addresses=addresses, weights=weights)
         if not configured:
@@ -363,7 +338,7 @@ class Registrations(Service):
         """
         if not definition.name:
             raise BadRequest("Missing check name")
-        if definition.status and definition.status not in _STATUSES:
+        if definition.status and definition.status not in STATUSES:
             raise BadRequest("Bad check status")
         problem = check_problem(as_configured(definition))
         if problem:
@@ -425,7 +400,7 @@ class Registrations(Service):
         if state is None or state.check_id != check.check_id:
             return check, None
         left = state.expires - self._wall()
-        if left <= 0 or state.status not in _STATUSES:
+        if left <= 0 or state.status not in STATUSES:
             return check, None
         return msgspec.structs.replace(check, status=state.status, output=state.output), min(left, ttl)
 
@@ -453,7 +428,7 @@ class Registrations(Service):
 
         @raise TxconsulError: there is no such check, or none that is told.
         """
-        if status not in _STATUSES:
+        if status not in STATUSES:
             raise BadRequest(f"Invalid check status: '{status}'")
         self._require_check(id)
         ttl = self._running.say(id, status, output)
@@ -523,32 +498,3 @@ class Registrations(Service):
             if self._local.service(service_id) is not None:
                 self._log.info("Check of service {id} was critical for too long: deregistering it", id=service_id)
                 self._remove_service(service_id)
-
-
-def _vet_checks(checks: Iterable[CheckType], what: str) -> None:
-    """@raise BadRequest: one is none."""
-    given = list(checks)
-    for check in given:
-        problem = check_problem(as_configured(check))
-        if problem:
-            raise BadRequest(f"{what}: {problem}")
-    for check in given:
-        if check.status and check.status not in _STATUSES:
-            raise BadRequest("Status for checks must 'passing', 'warning', 'critical'")
-
-
-def _meta_problem(kind: str, meta: Mapping[str, str] | None) -> str:
-    return metadata_problem(meta or {}, _MESH_GATEWAY_KEYS if kind == "mesh-gateway" else frozenset())
-
-
-def _tagged_addresses(service: NodeService) -> dict[str, ServiceAddress] | None:
-    """The addresses by tag, with those that follow from the service's own."""
-    try:
-        version = ip_address(service.address).version
-    except ValueError:
-        return service.tagged_addresses
-    own = ServiceAddress(address=service.address, port=service.port)
-    found = dict(service.tagged_addresses or {})
-    for place in ("lan", "wan"):
-        found.setdefault(f"{place}_ipv{version}", own)
-    return found

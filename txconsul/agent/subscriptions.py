@@ -179,8 +179,11 @@ class Subscriptions:
     # ---- those who ask ----
 
     def _key(self, method: str, request: Any, token: str) -> tuple[str, bytes, str]:
-        """What makes a question distinct: everything but how it wants to be answered."""
+        """What makes a question distinct: everything but how it wants to be answered, and in which order tags are."""
         plain = msgspec.structs.replace(request, options=QueryOptions(filter=request.options.filter))
+        tags = getattr(request, "service_tags", None)
+        if tags:
+            plain = msgspec.structs.replace(plain, service_tags=tuple(sorted(tags)))
         return method, encode(plain), token
 
     def _wait(self, waiter: Waiter, options: QueryOptions) -> Deferred[Answer]:

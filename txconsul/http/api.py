@@ -150,9 +150,9 @@ class API:
         route, rest = self._route(target.path)
         if route is not None and b"%" in raw_path and raw[:1] == b"/" and not _leads_to(route, raw_path):
             route = None
+        if (route is None or rest) and target.path + b"/" in self._prefixes:
+            raise Redirected(target.path + b"/", query)
         if route is None:
-            if target.path + b"/" in self._prefixes:
-                raise Redirected(target.path + b"/", query)
             raise NotAPath(_NOT_API[b"/v1/" in target.path])
         if target.path.startswith(self.settings.blocked or b"\0"):
             raise Forbidden("Endpoint is blocked by agent configuration")

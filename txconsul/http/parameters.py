@@ -31,6 +31,7 @@ __all__ = [
     "parse_target",
     "parse_uint",
     "read_options",
+    "read_wait",
     "with_cache_control",
 ]
 
@@ -228,16 +229,12 @@ class ReadDefaults(NamedTuple):
     streaming: bool = True
 
 
-def read_options(target: Target, defaults: ReadDefaults) -> QueryOptions:
+def read_wait(target: Target) -> tuple[int, int]:
     """
-    How a read wants to be answered.
+    For how long a read waits, in nanoseconds, and behind which index; 0 where nothing is said.
 
-    @raise BadRequest: a value is malformed, or two of them contradict each other.
+    @raise BadRequest: one of them is malformed.
     """
-    query = target.query
-    discovery = defaults.discovery_max_stale > 0 and target.path.startswith((b"/v1/catalog", b"/v1/health"))
-    if not query and not discovery:
-        return DEFAULT
     wait = index = 0
     if text := target.get("wait"):
         try:
@@ -249,6 +246,20 @@ def read_options(target: Target, defaults: ReadDefaults) -> QueryOptions:
             index = parse_uint(text)
         except ValueError:
             raise BadRequest("Invalid index") from None
+    return wait, index
+
+
+def read_options(target: Target, defaults: ReadDefaults) -> QueryOptions:
+    """
+    How a read wants to be answered.
+
+    @raise BadRequest: a value is malformed, or two of them contradict each other.
+    """
+    query = target.query
+    discovery = defaults.discovery_max_stale > 0 and target.path.startswith((b"/v1/catalog", b"/v1/health"))
+    if not query and not discovery:
+        return DEFAULT
+    wait, index = read_wait(target)
     stale = "stale" in query
     consistent = "consistent" in query
     cached = "cached" in query and defaults.use_cache

@@ -15,7 +15,7 @@ from txconsul.codec import json
 from txconsul.endpoints.agent_services import Verdict
 from txconsul.errors import BadRequest, InvalidRequest
 from txconsul.http.answers import JSON, json_value, value
-from txconsul.http.parameters import Target, read_options
+from txconsul.http.parameters import Target, read_wait
 from txconsul.http.response import Response
 from txconsul.http.routes import Action, Call, Route, asks, done, text
 from txconsul.http.spellings import service_definition, standing_check
@@ -31,6 +31,7 @@ from txconsul.records.agent import (
 )
 from txconsul.records.base import Record
 from txconsul.records.health import CRITICAL, PASSING, WARNING, HealthCheck
+from txconsul.records.query import QueryOptions
 from txconsul.records.service import ServiceDefinition
 
 if TYPE_CHECKING:
@@ -76,11 +77,12 @@ def _register_check(api: API, call: Call, request: Request) -> RegisterCheckRequ
 
 
 def _listed(api: API, target: Target, rest: bytes) -> LocalRequest:
-    return LocalRequest(options=read_options(target, api.settings.read_defaults))
+    return LocalRequest(options=QueryOptions(filter=target.get("filter")))
 
 
 def _one(api: API, target: Target, rest: bytes) -> LocalRequest:
-    options = read_options(target, api.settings.read_defaults)
+    wait, index = read_wait(target)
+    options = QueryOptions(max_query_time=wait, min_query_index=index)
     return LocalRequest(id=text(rest), hash=target.get("hash"), options=options)
 
 
@@ -103,9 +105,9 @@ def _update(api: API, call: Call, request: Request) -> UpdateCheckRequest:
 
 
 def _enable(target: Target) -> bool:
-    given = target.get("enable")
-    if not given:
+    if "enable" not in target.query:
         raise BadRequest("Missing value for enable")
+    given = target.get("enable")
     if given not in _TRUE and given not in _FALSE:
         raise BadRequest(f'Invalid value for enable: "{given}"')
     return given in _TRUE

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from txconsul.codec.fields import Field, Kind, Shape, fields_of
 from txconsul.codec.goquote import quote
 from txconsul.language.bexpr_grammar import Operator
+from txconsul.records.agent import AgentService
 from txconsul.records.base import Record
 from txconsul.records.catalog import Node, ServiceNode
 from txconsul.records.health import HealthCheck
@@ -28,6 +29,7 @@ __all__ = ["HIDDEN", "NotOfKind", "Selectable", "selectable_fields"]
 HIDDEN: Mapping[type[Record], frozenset[str]] = {
     Node: frozenset({"locality"}),
     ServiceNode: frozenset({"service_locality"}),
+    AgentService: frozenset({"content_hash", "datacenter", "locality"}),
     NodeService: frozenset({"locality", "locally_registered_as_sidecar"}),
     ServiceConnect: frozenset({"sidecar_service", "peer_meta"}),
     HealthCheck: frozenset({"definition"}),

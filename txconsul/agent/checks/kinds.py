@@ -210,7 +210,7 @@ def vet(definition: CheckType, surroundings: Surroundings) -> None:
     if not kind:
         raise InvalidRequest("Check type is not valid")
     if kind == "os_service":
-        raise NotRun("not implemented")  # Consul's words, on every system but Windows
+        raise InvalidRequest("not implemented")  # Consul's answer, on every system but Windows
     if kind in ("grpc", "h2ping") and not http2.AVAILABLE:
         raise NotRun(f"{kind} checks need the Python package h2, which is not installed: pip install 'txconsul[grpc]'")
     if kind == "docker":
