@@ -374,6 +374,13 @@ class ConfiguredTests(RegistrationTestCase):
         self.assertEqual(definition.tagged_addresses, {"lan": ServiceAddress(address="h", port=1)})
         self.assertEqual(from_configuration(ServiceDefinition, as_configured(definition)), definition)
 
+    def test_weights(self) -> None:
+        """Of weights with one number, the other is 1; a number of 0 stays one."""
+        for given, wanted in (({"passing": 5}, (5, 1)), ({"warning": 0}, (1, 0)), ({}, (1, 1))):
+            read = from_configuration(Weights, given)
+            self.assertEqual((read.passing, read.warning), wanted)
+            self.assertEqual(from_configuration(Weights, as_configured(read)), read)
+
     def test_loaded(self) -> None:
         """Services with their checks, and checks of their own, which tell no type."""
         self.agent = self.started(

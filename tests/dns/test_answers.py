@@ -6,10 +6,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.dns.asking import NOW, Asking, show
 from txconsul.dns.message import CLIENT_SUBNET, NOERROR, NOTIMP, NXDOMAIN, REFUSED, SERVFAIL
-from txconsul.dns.records import parse_address
+from txconsul.dns.records import parse_address, weight_of
 from txconsul.endpoints.placing import Me
 from txconsul.records.autopilot import SystemMetadataEntry, SystemMetadataRequest
-from txconsul.records.service import ConnectProxyConfig, ServiceAddress, ServiceConnect, Weights
+from txconsul.records.catalog import CheckServiceNode
+from txconsul.records.health import HealthCheck
+from txconsul.records.service import ConnectProxyConfig, NodeService, ServiceAddress, ServiceConnect, Weights
 
 SOA = "consul. 0 SOA ns.consul."
 
@@ -138,6 +140,23 @@ class ServiceTests(SynchronousTestCase):
                 "n3.node.dc1.consul. 0 A 10.0.0.3",
             ],
         )
+
+    def test_weights(self) -> None:
+        """The worst check decides; maintenance counts for nothing, and a status of nobody's for one."""
+        checks = {"": "passing", "w": "warning", "u": "unknown", "_node_maintenance": "passing"}
+        for ids, wanted in (
+            (["", "w"], 2),
+            (["w", "u"], 1),
+            (["", "_node_maintenance"], 0),
+            (["_node_maintenance", "u"], 1),
+            (["_node_maintenance_not"], 5),
+            ([], 5),
+        ):
+            instance = CheckServiceNode(
+                service=NodeService(service="web", weights=Weights(passing=5, warning=2)),
+                checks=tuple([HealthCheck(check_id=id, status=checks.get(id, "passing")) for id in ids]),
+            )
+            self.assertEqual(weight_of(instance), wanted, ids)
 
     def test_health(self) -> None:
         """Critical instances are left out, warning ones too where only passing ones are wanted."""

@@ -15,7 +15,7 @@ from txconsul.codec.duration import format_duration, parse_duration
 from txconsul.codec.fields import Kind, Shape, fields_of
 from txconsul.records.agent import CheckDefinition
 from txconsul.records.base import Record
-from txconsul.records.service import CheckType
+from txconsul.records.service import CheckType, Weights
 
 __all__ = ["as_configured", "from_configuration"]
 
@@ -44,6 +44,8 @@ def from_configuration(record: type[R], values: Mapping[str, Any]) -> R:
     if issubclass(record, CheckType):
         found.setdefault("output_max_size", OUTPUT_SIZE_MAX)
         found.setdefault("h2_ping_use_tls", bool(found.get("h2_ping")))
+    if record is Weights:  # of an object with one of them the other is 1, unlike in the API
+        found = {"passing": 1, "warning": 1, **found}
     return record(**found)
 
 
@@ -63,7 +65,7 @@ def as_configured(record: Record) -> dict[str, Any]:
     found = {}
     for field in fields_of(type(record)):
         value = getattr(record, field.attribute)
-        if value != field.default:
+        if value != field.default or type(record) is Weights:
             shown = format_duration(value) if field.duration_input else _out(value)
             found[keys.get(field.attribute, field.attribute)] = shown
     return found

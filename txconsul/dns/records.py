@@ -25,7 +25,7 @@ from txconsul.dns.message import (
 )
 from txconsul.dns.settings import DNSSettings
 from txconsul.records.catalog import CheckServiceNode, Node
-from txconsul.records.health import PASSING, WARNING
+from txconsul.records.health import CRITICAL, MAINTENANCE, PASSING, WARNING
 from txconsul.records.service import NodeService, Weights
 
 __all__ = [
@@ -49,6 +49,9 @@ _PORT_MAX = 65535
 _PRIORITY = 1
 #: Metadata under keys that begin so is told without its key.
 _BARE = "rfc1035-"
+_STATUSES = frozenset({PASSING, WARNING, CRITICAL, MAINTENANCE})
+#: The checks by which a node, and a service, is out of use.
+_NODE_MAINTENANCE, _SERVICE_MAINTENANCE = "_node_maintenance", "_service_maintenance:"
 #: Questions that an address of either family answers, beside its own type.
 _ANY_ADDRESS = frozenset({SRV, ANY, NS, TXT})
 
@@ -115,14 +118,26 @@ def service_port(settings: DNSSettings, service: NodeService, datacenter: str) -
 
 
 def weight_of(instance: CheckServiceNode) -> int:
-    """The weight of an instance, by the worst of its and its node's checks."""
+    """
+    The weight of an instance, by the worst of its and its node's checks. One in maintenance has none, whatever that
+    check says; with a status that is none of the three, an instance counts as one.
+    """
     service = instance.service
     assert service is not None
     weights = service.weights or Weights(passing=1, warning=1)
-    statuses = {check.status for check in instance.checks or () if check.service_name in ("", service.service)}
-    if statuses <= {PASSING}:
+    statuses = {PASSING}
+    for check in instance.checks or ():
+        if check.service_name in ("", service.service):
+            statuses.add(MAINTENANCE if _is_maintenance(check.check_id) else check.status)
+    if statuses == {PASSING}:
         return weights.passing
+    if not statuses <= _STATUSES:
+        return 1
     return weights.warning if statuses <= {PASSING, WARNING} else 0
+
+
+def _is_maintenance(check_id: str) -> bool:
+    return check_id == _NODE_MAINTENANCE or check_id.startswith(_SERVICE_MAINTENANCE)
 
 
 def address_record(name: Name, address: Address, ttl: int, kind: int) -> Record | None:
