@@ -48,6 +48,10 @@ class SessionTests(SynchronousTestCase):
             ("Missing node registration", {"id": ID, "node": "nowhere"}),
             ("Missing check 'none' registration", {"id": ID, "node_checks": ("serfHealth", "none")}),
             ("Check 'bad' is in critical state", {"id": ID, "checks": ("bad",)}),
+            (
+                "failed check lookup: index error: object is missing a value for this index",
+                {"id": ID, "node_checks": ("",)},
+            ),
         ):
             refusal = self.it.session(**fields)  # type: ignore[arg-type]
             self.assertIsInstance(refusal, InvalidRequest)

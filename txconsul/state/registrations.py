@@ -26,12 +26,11 @@ from txconsul.records.health import CRITICAL, SERF_HEALTH, HealthCheck
 from txconsul.records.service import NodeService, ServiceAddress, Weights
 from txconsul.state.metadata import check_service_metadata
 from txconsul.state.sessions import Sessions
-from txconsul.state.tables import PEER, Pair, Tables, kinds_and_names, mesh_name
+from txconsul.state.tables import NAMELESS_CHECK, PEER, Pair, Tables, kinds_and_names, mesh_name
 from txconsul.state.virtual_ips import TAG, VirtualIPs
 
 __all__ = [
     "MESH_EXTINCTION",
-    "NAMELESS_CHECK",
     "NODE_EXTINCTION",
     "SERVICE_EXTINCTION",
     "Registrations",
@@ -57,8 +56,6 @@ _EVEN = Weights(passing=1, warning=1)
 
 _MISSING_NODE = "Missing node registration"
 _MISSING_SERVICE = "Missing service registration"
-#: Said where a check without a node or without an id is written or looked for.
-NAMELESS_CHECK = "index error: object is missing a value for this index"
 
 #: What no comparison of registrations looks at: indexes, and what Consul's leaves out.
 _UNCOMPARED_OF_NODE = {"create_index": 0, "modify_index": 0, "locality": None}

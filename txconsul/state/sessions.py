@@ -19,7 +19,7 @@ from txconsul.records.health import CRITICAL, PASSING
 from txconsul.records.session import LOCK_DELAY_MAX, Session
 from txconsul.state.kv import KV
 from txconsul.state.prepared_queries import PreparedQueries
-from txconsul.state.tables import Tables, session_check_ids
+from txconsul.state.tables import NAMELESS_CHECK, Tables, session_check_ids
 
 if TYPE_CHECKING:
     from txconsul.state.registrations import Registrations
@@ -96,6 +96,8 @@ class Sessions:
         if node not in tables.nodes.rows:
             raise InvalidRequest("Missing node registration")
         for id in session_check_ids(session):
+            if not id:
+                raise InvalidRequest(f"failed check lookup: {NAMELESS_CHECK}")
             check = tables.checks.rows.get((node, id.lower()))
             if check is None:
                 raise InvalidRequest(f"Missing check '{id}' registration")

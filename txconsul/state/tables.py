@@ -23,10 +23,13 @@ from txconsul.state.service_tags import ServiceTags
 from txconsul.state.table import Index, Journal, Table
 from txconsul.state.watches import Key
 
-__all__ = ["PEER", "Pair", "Tables", "kinds_and_names", "mesh_name", "reached", "session_check_ids"]
+__all__ = ["NAMELESS_CHECK", "PEER", "Pair", "Tables", "kinds_and_names", "mesh_name", "reached", "session_check_ids"]
 
 #: Consul keeps the catalog's indexes by the peer that a row came from; C{~} is this cluster itself.
 PEER = "peer.~:"
+
+#: Said where a check without a node or without an id is written or looked for.
+NAMELESS_CHECK = "index error: object is missing a value for this index"
 
 #: C{(node, id)} of a service or a check, in lower case.
 Pair = tuple[str, str]

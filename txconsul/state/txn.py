@@ -29,7 +29,7 @@ from txconsul.records.txn import (
     TxnServiceOp,
     TxnSessionOp,
 )
-from txconsul.state.registrations import NAMELESS_CHECK
+from txconsul.state.tables import NAMELESS_CHECK
 
 if TYPE_CHECKING:
     from txconsul.state.store import Store
