@@ -15,7 +15,7 @@ class DiscoveryTestCase(ClientTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.name = self.prefix.replace(".", "-")
+        self.name = self.prefix.replace(".", "-").replace("_", "-")
 
     def run_service(self, suffix: str = "", **more: Any) -> str:
         """Register a service with the agent; its id."""

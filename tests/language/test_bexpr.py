@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txconsul.language import bexpr
 from txconsul.language.bexpr import BadExpression, TooCostly, filter_for
 from txconsul.language.bexpr_fields import HIDDEN, selectable_fields
+from txconsul.records.agent import AgentProxy, AgentService, AgentUpstream
 from txconsul.records.base import Record, Text, Time, Uint
 from txconsul.records.catalog import CheckServiceNode, Node, ServiceNode
 from txconsul.records.health import HealthCheck
@@ -301,6 +302,13 @@ class FieldTests(SynchronousTestCase):
         """What is hidden exists, so that a renamed field does not come out by mistake."""
         for record, names in HIDDEN.items():
             self.assertLessEqual(names, set(record.__struct_fields__), record.__name__)
+
+    def test_agent(self) -> None:
+        """Of an agent's services no more is seen than of the catalog's, though they have records of their own."""
+        self.assertFalse(self.paths(AgentService) & {"ContentHash", "Datacenter", "Locality"})
+        self.assertNotIn("Config", self.paths(AgentProxy))
+        self.assertFalse(self.paths(AgentUpstream) & {"Config", "CentrallyConfigured"})
+        self.assertIn("Datacenter", self.paths(AgentUpstream))
 
     def test_catalog(self) -> None:
         """The fields that Consul lists, by the names that it shows."""

@@ -25,7 +25,7 @@ from txconsul.records.service import ConnectProxyConfig, EnvoyExtension, NodeSer
 
 __all__ = ["HIDDEN", "NotOfKind", "Selectable", "selectable_fields"]
 
-#: Fields that no filter sees, by the record that has them: what is internal, or not yet settled.
+#: Fields that no filter sees, by the record that has them, or whose kind it is: what is internal, or not yet settled.
 HIDDEN: Mapping[type[Record], frozenset[str]] = {
     Node: frozenset({"locality"}),
     ServiceNode: frozenset({"service_locality"}),
@@ -79,7 +79,7 @@ class Selectable(NamedTuple):
 @cache
 def selectable_fields(record: type[Record]) -> Mapping[str, Selectable]:
     """What can be selected in a record, by the names that JSON shows."""
-    hidden = HIDDEN.get(record, frozenset()) | _INDEXES
+    hidden = _INDEXES.union(*[HIDDEN.get(one, ()) for one in record.__mro__])
     found = {}
     for field in fields_of(record):
         if field.attribute not in hidden and field.shape.kind is not Kind.ANY:
