@@ -166,6 +166,13 @@ class ServiceTests(RegistrationTestCase):
         self.assertEqual(self.agent.registrations.services(), {})
         self.agent.registrations.register_service(ServiceDefinition(name="-A\\9"), "", False)
 
+    def test_twice(self) -> None:
+        """Of two checks of one id, the last runs, with what was said before the registration, not by the other."""
+        checks = (self.ttl("same", status=PASSING), self.ttl("same", notes="last"))
+        self.agent.registrations.register_service(ServiceDefinition(name="web", checks=checks), "", False)
+        found = self.agent.registrations.checks()["same"]
+        self.assertEqual((found.notes, found.status), ("last", CRITICAL))
+
     def test_replaced(self) -> None:
         """Checks that a new registration does not name stay, or go if they are to be replaced; a status is kept."""
         self.register("web", self.ttl("a", status=PASSING), self.ttl("b"))
@@ -318,7 +325,9 @@ class PersistenceTests(RegistrationTestCase):
         self.agent = late
         self.assertEqual(self.status("beat"), (PASSING, "well"))
         late.clock.advance(1)
-        self.assertEqual(self.status("beat")[0], CRITICAL)
+        self.assertEqual(
+            self.status("beat"), (CRITICAL, "TTL expired"), "who expires says only what it was told itself"
+        )
         later = LocalAgent(self.directory)
         later.wall += 601
         later.registrations.load((), ())

@@ -263,11 +263,14 @@ class Registrations(Service):
         old = {one.check_id for one in self._local.checks_of(service.id)}
         merged = merged_service(service)
         self._local.add_service(merged, token, configured)
-        kept_ids = set()
-        for number, what in enumerate(checks, 1):
-            id = what.check_id or f"service:{service.id}" + (f":{number}" if len(checks) > 1 else "")
-            kept_ids.add(id)
-            before = self._known(id)
+        several = len(checks) > 1
+        ids = [
+            what.check_id or f"service:{service.id}" + (f":{number}" if several else "")
+            for number, what in enumerate(checks, 1)
+        ]
+        known = {id: self._known(id) for id in ids}  # before: two of one id have nothing of each other
+        for id, what in zip(ids, checks, strict=True):
+            before = known[id]
             check = HealthCheck(
                 node=self.node,
                 check_id=id,
@@ -282,7 +285,7 @@ class Registrations(Service):
             )
             self._add_check(check, what, token, configured)
         if replace_checks:
-            for id in old - kept_ids:
+            for id in old.difference(ids):
                 self._remove_check(id)
         if self._exposure.put(merged):
             self._reroute(merged.proxy.destination_service_id)

@@ -108,7 +108,7 @@ class RunningChecks:
             self._changed(id, status, output)
 
         if kind == "ttl":
-            ttl = TTLCheck(definition.ttl / SECOND, check.output, self._clock, notify)
+            ttl = TTLCheck(definition.ttl / SECOND, self._clock, notify)
             self._running[id] = ttl
             ttl.start(left)
             return

@@ -322,7 +322,10 @@ class TCPTests(SynchronousTestCase):
     def test_refused(self) -> None:
         """Nobody listens, or the address is none."""
         agent = LocalAgent()
-        for address, text in (("h:1", "dial tcp h:1: connect: connection refused"), ("h", "missing port in address")):
+        for address, text in (
+            ("h:1", "dial tcp h:1: connect: connection refused"),
+            ("h", "dial tcp: address h: missing port in address"),
+        ):
             found = self.successResultOf(TCPCheck(agent.network, address, 1.0).run())  # type: ignore[arg-type]
             self.assertEqual(found.status, CRITICAL)
             self.assertIn(text, found.output)

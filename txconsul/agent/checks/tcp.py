@@ -40,7 +40,10 @@ class TCPCheck:
         return Deferred.fromCoroutine(self._run()).addErrback(self._failed)
 
     async def _run(self) -> CheckResult:
-        host, port = split_address(self._address)
+        try:
+            host, port = split_address(self._address)
+        except ValueError as error:
+            return CheckResult(status=CRITICAL, output=f"dial tcp: {error}")
         target = Target(host or LOOPBACK, port, self._secure)
         protocol = await dial(self._network, target, Factory.forProtocol(Protocol), self._timeout)
         protocol.transport.loseConnection()

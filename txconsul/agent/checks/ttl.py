@@ -30,13 +30,12 @@ def expired_output(last: str) -> str:
 class TTLCheck:
     """
     @param ttl: seconds within which something must be said.
-    @param output: what was said last, before a restart.
     @param notify: told C{(status, output)} whenever something was said, or when nothing was.
     """
 
-    def __init__(self, ttl: float, output: str, clock: IReactorTime, notify: Callable[[str, str], object]) -> None:
+    def __init__(self, ttl: float, clock: IReactorTime, notify: Callable[[str, str], object]) -> None:
         self.ttl = ttl
-        self._output = output
+        self._output = ""
         self._clock = clock
         self._notify = notify
         self._call: IDelayedCall | None = None

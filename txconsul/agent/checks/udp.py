@@ -87,7 +87,9 @@ class UDPCheck:
             return CheckResult(status=CRITICAL, output=f"dial udp: lookup {self._address}: no such host")
         if reason.check(DeferredTimeout):
             return CheckResult(status=CRITICAL, output=f"dial udp: lookup {self._address}: i/o timeout")
-        reason.trap(ValueError, CannotDial, CannotListenError)
+        if reason.check(ValueError):
+            return CheckResult(status=CRITICAL, output=f"dial udp: {reason.getErrorMessage()}")
+        reason.trap(CannotDial, CannotListenError)
         return CheckResult(status=CRITICAL, output=reason.getErrorMessage())
 
     def stop(self) -> None:
