@@ -50,14 +50,16 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual((str(error), error.status), ("Unexpected response code: 403 (no)", 403))
 
     def test_redirects(self) -> None:
-        """A read goes where the agent says, as far as that is the agent itself; nothing else does, nor for ever."""
+        """A request goes where the agent says, as far as that is the agent itself; but not for ever."""
         moved = answer("moved", 301, Location="/v1/y?a=b")
-        agent = FakeAgent({"GET /v1/x": moved, "PUT /v1/x": moved, "GET /v1/y?a=b": answer("{}")})
+        agent = FakeAgent({"GET /v1/x": moved, "GET /v1/y?a=b": answer("{}"), "PUT /v1/y?a=b": answer("true")})
         client = agent.connect(Settings(token="t"))
         self.assertEqual(client.call("GET", "/v1/x").read(), b"{}")
         self.assertEqual(agent.requests[-1].headers, {"X-Consul-Token": "t"})
-        agent.answers["GET /v1/x"] = agent.answers["PUT /v1/x"] = answer("moved", 301, Location="/v1/y?a=b")
-        self.assertRaises(StatusError, client.call, "PUT", "/v1/x")
+        agent.answers["PUT /v1/x"] = lambda request: answer("moved", 301, Location="/v1/y?a=b")
+        self.assertEqual(client.call("PUT", "/v1/x", body=b"value").read(), b"true")
+        self.assertEqual(agent.bodies[-1], b"value")
+        self.assertRaises(StatusError, client.call, "PUT", "/v1/x", body=iter([b"in pieces, which are gone"]))
         for place in ("//evil.example/v1/x", "http://evil.example/"):
             agent.answers["GET /v1/x"] = answer("moved", 307, Location=place)
             self.assertEqual(self.assertRaises(StatusError, client.call, "GET", "/v1/x").status, 307)

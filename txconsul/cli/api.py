@@ -26,8 +26,8 @@ _PATH_SAFE = "$&+,/:;=@"
 #: Read at once of a body that comes bit by bit.
 _PIECE_BYTES_MAX = 1 << 16
 
-#: Answers which say that the same is to be read elsewhere, and how often one after the other (as in Go's client).
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: Answers which say that the same is to be asked elsewhere, and how often one after the other (as in Go's client).
+_REDIRECTS = frozenset({301, 302, 307, 308})
 _REDIRECTS_MAX = 10
 
 Body = bytes | Iterable[bytes] | None
@@ -196,19 +196,22 @@ class Client:
         return answer
 
     def _ask(self, request: Request) -> Answer:
-        """One answer, after as many redirects as the agent's own paths need; only reads are asked again elsewhere."""
+        """One answer, after as many redirects as the agent's own paths need. A body in pieces is sent once only."""
         for _ in range(_REDIRECTS_MAX):
             try:
                 answer = self._transport(request)
             except TransportFailed as error:
                 raise ApiError(f"{request.method.capitalize()} {go_quoted(request.url)}: {error}") from None
             target = answer.headers.get("location", "")
-            if request.method != "GET" or answer.status not in _REDIRECTS or not _is_path(target):
+            again = request.body is None or isinstance(request.body, bytes)
+            if answer.status not in _REDIRECTS or not again or not _is_path(target):
                 return answer
             answer.source.close()
             url = f"{self._settings.scheme}://{self._settings.host}{target}"
             request = replace(request, target=target, url=url)
-        raise ApiError(f"Get {go_quoted(request.url)}: stopped after {_REDIRECTS_MAX} redirects")
+        raise ApiError(
+            f"{request.method.capitalize()} {go_quoted(request.url)}: stopped after {_REDIRECTS_MAX} redirects"
+        )
 
     def _request(self, method: str, path: str, params: Params, body: Body, headers: Mapping[str, str]) -> Request:
         settings = self._settings
