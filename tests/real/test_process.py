@@ -36,6 +36,23 @@ def get(path: str) -> bytes:
     return b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode()
 
 
+class DevTests(ProcessTestCase):
+    """C{-dev}: a server for trying things out."""
+
+    def test_takesWritesAndKeepsNothing(self) -> None:
+        """It leads by itself, and leaves no file behind; what is asked of it is in its log."""
+        file = self.directory / "dev.json"
+        file.write_text(json.dumps({"addresses": {"http": f"unix://{self.socket_path}"}, "ports": {"dns": -1}}))
+        process = self.run_agent("-dev", "-config-file", str(file))
+        self.wait_until_it_serves(process)
+        self.put("a", b"1")
+        self.assertEqual(self.value("a"), b"1")
+        self.stopped(process)
+        left = {path.name for path in self.directory.iterdir()}
+        self.assertLessEqual(left, {"dev.json", "data"})
+        self.assertFalse(self.data.exists() and any(self.data.iterdir()))
+
+
 class SignalTests(ProcessTestCase):
     """What signals do."""
 

@@ -26,7 +26,7 @@ def server_settings(configuration: Configuration, node_id: str, registration: Re
         name=it.node_name,
         datacenter=it.datacenter,
         address=str(it.rpc_advertise),
-        bootstrap=it.bootstrap or it.bootstrap_expect == 1,
+        bootstrap=it.bootstrap or it.bootstrap_expect == 1 or it.dev_mode,
         registration=registration,
         timing=Timing.multiplied(it.performance.raft_multiplier),
         policy=snapshot_policy(it),
