@@ -18,6 +18,7 @@ from txconsul.agent.antientropy import (
     REPAIRS_AT_ONCE,
     SETTLE_SECONDS,
     repairs,
+    said,
     same_check,
     same_service,
     scale,
@@ -86,6 +87,22 @@ class RepairTests(SynchronousTestCase):
         """The node by itself, where nothing else is to be told."""
         ((one,),) = repairs(LocalState(0.0, False, Random(1)), NODE)
         self.assertEqual((one.request.service, one.request.checks), (None, None))
+
+
+class SaidTests(SynchronousTestCase):
+    """What the log says that the catalog was told."""
+
+    def test_each(self) -> None:
+        """Services, checks and the node by itself, told and taken back."""
+        web = NodeService(id="web1")
+        for told, words in (
+            (RegisterRequest(node="n"), "Synced node info"),
+            (RegisterRequest(service=web, checks=(HealthCheck(check_id="c"),)), "Synced service: service=web1"),
+            (RegisterRequest(check=HealthCheck(check_id="c")), "Synced check: check=c"),
+            (DeregisterRequest(service_id="web1"), "Deregistered service: service=web1"),
+            (DeregisterRequest(check_id="c"), "Deregistered check: check=c"),
+        ):
+            self.assertEqual(said(told), words)
 
 
 class SyncTests(SynchronousTestCase):

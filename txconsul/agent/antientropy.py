@@ -33,7 +33,7 @@ from txconsul.records.queries import NodeSpecificRequest
 from txconsul.records.query import Context
 from txconsul.records.service import NodeService
 
-__all__ = ["AntiEntropy", "Repair", "compare", "repairs", "same_check", "same_service", "scale"]
+__all__ = ["AntiEntropy", "Repair", "compare", "repairs", "said", "same_check", "same_service", "scale"]
 
 #: For so long an answer is held back at the most while the catalog is told of others' changes.
 SETTLE_SECONDS = 0.5
@@ -263,6 +263,19 @@ def _remove_check(local: LocalState, node: RegisterRequest, id: str, entry: Loca
     return Repair("Catalog.Deregister", request, entry.token, done)
 
 
+def said(told: RegisterRequest | DeregisterRequest) -> str:
+    """For the log: what the catalog has been told."""
+    if isinstance(told, DeregisterRequest):
+        what, id = ("service", told.service_id) if told.service_id else ("check", told.check_id)
+        return f"Deregistered {what}: {what}={id}"
+    if told.service is not None:
+        return f"Synced service: service={told.service.id}"
+    checks = ([told.check] if told.check is not None else []) + list(told.checks or ())
+    if checks:
+        return f"Synced check: check={', '.join(check.check_id for check in checks)}"
+    return "Synced node info"
+
+
 def _same_node(node: RegisterRequest, there: Node) -> bool:
     return (
         node.id == there.id
@@ -445,6 +458,7 @@ class AntiEntropy(Service):
     def _done(self, repair: Repair) -> None:
         repair.done(self._clock.seconds())
         told = repair.request
+        self._log.info("{told}", told=said(told))
         if isinstance(told, RegisterRequest) and told.service is not None and awaits_address(told.service):
             self._addresses_due = True
 

@@ -209,7 +209,7 @@ class API:
     def _refuse(self, error: TxconsulError, call: Call | None, request: Request) -> Response:
         self._log.debug(
             "Request error: method={method} from={source} error={error}",
-            method=request.method,
+            method=request.method.decode("ascii", "backslashreplace"),
             source=request.client,
             error=str(error).encode("utf-8", "backslashreplace").decode(),  # it may quote a path
         )
