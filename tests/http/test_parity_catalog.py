@@ -73,6 +73,44 @@ class RegistrationTests(SynchronousTestCase):
         self.assertEqual(answer.status, 200)
         self.assertEqual(json.loads(self.asking.ask("GET", "/v1/catalog/nodes").body), [])
 
+    def test_peer(self) -> None:
+        """Only instances are asked for by the peer that they come from."""
+        self.register(Service={"Service": "web"}, Check={"CheckID": "c", "ServiceID": "web"})
+        for path in ("catalog/service/web", "catalog/connect/web", "health/service/web"):
+            self.assertEqual(json.loads(self.asking.ask("GET", f"/v1/{path}?peer=p").body), [])
+        for path in (
+            "catalog/nodes",
+            "catalog/services",
+            "catalog/node/n",
+            "catalog/node-services/n",
+            "health/node/n",
+            "health/checks/web",
+            "health/state/any",
+        ):
+            answers = [self.asking.ask("GET", f"/v1/{path}{query}").body for query in ("", "?peer=p")]
+            self.assertEqual(*answers)
+            self.assertIn(b'"', answers[0])
+
+    def test_passing(self) -> None:
+        """Only the health of instances is asked for with a word about how well they must be."""
+        for path in ("catalog/service/web", "catalog/connect/web", "health/checks/web"):
+            self.assertEqual(self.asking.ask("GET", f"/v1/{path}?passing=perhaps").status, 200)
+        for kind in ("service", "connect", "ingress"):
+            answer = self.asking.ask("GET", f"/v1/health/{kind}/web?passing=perhaps")
+            self.assertEqual((answer.status, answer.body), (400, b"Invalid value for ?passing"))
+
+    def test_samenessGroups(self) -> None:
+        """The groups of the Enterprise edition are refused where they would mean something."""
+        for kind in ("service", "connect", "ingress"):
+            for name in ("sg", "sameness-group"):
+                answer = self.asking.ask("GET", f"/v1/health/{kind}/web?{name}=g")
+                self.assertEqual((answer.status, answer.body), (500, b"sameness groups are not supported in consul CE"))
+            answer = self.asking.ask("GET", f"/v1/health/{kind}/web?sg=g&peer=p")
+            expected = b"peer-name and sameness-group are mutually exclusive"
+            self.assertEqual((answer.status, answer.body), (400, expected))
+        for path in ("health/service/web?sg=", "catalog/service/web?sg=g", "health/checks/web?sg=g"):
+            self.assertEqual(self.asking.ask("GET", f"/v1/{path}").status, 200)
+
     @given(ANYTHING)
     def test_anything(self, value: Any) -> None:
         """Whatever stands for a check, or for a part of its definition, is taken or refused."""

@@ -13,7 +13,7 @@ import msgspec
 
 from txconsul.codec import json
 from txconsul.endpoints.registry import Answer
-from txconsul.errors import BadRequest
+from txconsul.errors import BadRequest, InvalidRequest
 from txconsul.http.answers import cache_head, consistency_head, json_value, meta_head, shown
 from txconsul.http.parameters import Target, read_options
 from txconsul.http.routes import (
@@ -155,7 +155,6 @@ def _of_dc(api: API, target: Target, rest: bytes) -> DCSpecificRequest:
     return DCSpecificRequest(
         datacenter=datacenter(api, target),
         node_meta_filters=_meta_filters(target),
-        peer_name=target.get("peer"),
         source=source(api, target),
         options=options,
     )
@@ -172,9 +171,7 @@ def _of_node(api: API, target: Target, rest: bytes) -> NodeSpecificRequest:
     options = read_options(target, api.settings.read_defaults)
     if not rest:
         raise BadRequest("Missing node name")
-    return NodeSpecificRequest(
-        datacenter=datacenter(api, target), node=text(rest), peer_name=target.get("peer"), options=options
-    )
+    return NodeSpecificRequest(datacenter=datacenter(api, target), node=text(rest), options=options)
 
 
 def _of_node_merged(api: API, target: Target, rest: bytes) -> NodeSpecificRequest:
@@ -186,14 +183,10 @@ def _of_service(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest
     options = read_options(target, api.settings.read_defaults)
     if not rest:
         raise BadRequest("Missing service name")
-    passing = target.get("passing")
-    if passing and passing not in _TRUE and passing not in _FALSE:
-        raise BadRequest("Invalid value for ?passing")
     return ServiceSpecificRequest(
         datacenter=datacenter(api, target),
         service_name=text(rest),
         service_tags=tuple(target.query.get("tag", ())),
-        must_be_passing=target.has("passing") and passing not in _FALSE,
         node_meta_filters=_meta_filters(target),
         merge_central_config=target.has("merge-central-config"),
         peer_name=target.get("peer"),
@@ -202,12 +195,36 @@ def _of_service(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest
     )
 
 
+def _of_checks(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
+    """Only instances are asked for by their peer: of all else, the parameter means nothing, as in Consul."""
+    return msgspec.structs.replace(_of_service(api, target, rest), peer_name="")
+
+
 def _of_mesh(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
     return msgspec.structs.replace(_of_service(api, target, rest), connect=True)
 
 
-def _of_ingress(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
-    return msgspec.structs.replace(_of_service(api, target, rest), ingress=True)
+def _of_health(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
+    group = target.get("sg") or target.get("sameness-group")
+    if group and target.get("peer"):
+        raise BadRequest("peer-name and sameness-group are mutually exclusive")
+    request = _of_service(api, target, rest)
+    if group:
+        raise InvalidRequest("sameness groups are not supported in consul CE")
+    if not target.has("passing"):
+        return request
+    passing = target.get("passing")
+    if passing and passing not in _TRUE and passing not in _FALSE:
+        raise BadRequest("Invalid value for ?passing")
+    return msgspec.structs.replace(request, must_be_passing=passing not in _FALSE)
+
+
+def _of_mesh_health(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
+    return msgspec.structs.replace(_of_health(api, target, rest), connect=True)
+
+
+def _of_ingress_health(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
+    return msgspec.structs.replace(_of_health(api, target, rest), ingress=True)
 
 
 def _of_gateway(api: API, target: Target, rest: bytes) -> ServiceSpecificRequest:
@@ -225,7 +242,6 @@ def _of_state(api: API, target: Target, rest: bytes) -> ChecksInStateRequest:
         datacenter=datacenter(api, target),
         state=text(rest),
         node_meta_filters=_meta_filters(target),
-        peer_name=target.get("peer"),
         source=source(api, target),
         options=options,
     )
@@ -290,9 +306,9 @@ ROUTES = [
     Route(b"/v1/catalog/connect/", _reads("Catalog.ServiceNodes", _of_mesh, _render_instances, cached=True)),
     Route(b"/v1/catalog/gateway-services/", _reads("Catalog.GatewayServices", _of_gateway)),
     Route(b"/v1/health/node/", _reads("Health.NodeChecks", _of_node, _render_checks)),
-    Route(b"/v1/health/checks/", _reads("Health.ServiceChecks", _of_service, _render_checks)),
+    Route(b"/v1/health/checks/", _reads("Health.ServiceChecks", _of_checks, _render_checks)),
     Route(b"/v1/health/state/", _reads("Health.ChecksInState", _of_state, _render_checks)),
-    Route(b"/v1/health/service/", _reads_health(_of_service)),
-    Route(b"/v1/health/connect/", _reads_health(_of_mesh)),
-    Route(b"/v1/health/ingress/", _reads_health(_of_ingress)),
+    Route(b"/v1/health/service/", _reads_health(_of_health)),
+    Route(b"/v1/health/connect/", _reads_health(_of_mesh_health)),
+    Route(b"/v1/health/ingress/", _reads_health(_of_ingress_health)),
 ]
