@@ -205,6 +205,7 @@ class RuleTests(ConfigurationTestCase):
             ('ui_config { dashboard_url_templates { A = "http://x" } }', "key names can only contain lowercase"),
             ('locality { zone = "z" }', "locality is invalid"),
             ('segments { name = "a" }', "Network segments are not supported"),
+            ('segment = "a"', "Network segments are not supported"),
             ('primary_gateways = ["a"]', "'primary_gateways' requires 'server = true'"),
             ('server = true\nprimary_gateways = ["a"]', "should only be configured in a secondary datacenter"),
             ("connect { enable_mesh_gateway_wan_federation = true }", "requires 'server = true'"),

@@ -182,8 +182,9 @@ def _network(configuration: Configuration, values: Values) -> None:
         raise values.refusal("Advertise address cannot be 0.0.0.0, :: or [::]", "advertise_addr")
     if is_any(configuration.advertise_address_wan):
         raise values.refusal("Advertise WAN address cannot be 0.0.0.0, :: or [::]", "advertise_addr_wan")
-    if values.get("segments"):
-        raise values.refusal("Network segments are not supported in this version of Consul", "segments")
+    for key in ("segment", "segments"):
+        if values.get(key):
+            raise values.refusal("Network segments are not supported in this version of Consul", key)
     if any(address.is_unix for address in configuration.dns_addresses):
         raise values.refusal("DNS address cannot be a unix socket", "addresses.dns")
     if any(map(is_any, configuration.dns.recursors)):
