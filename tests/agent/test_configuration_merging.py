@@ -198,7 +198,7 @@ class OrderTests(ConfigurationTestCase):
     def test_oldKeysWarn(self) -> None:
         """Keys of older versions, of Enterprise, and old flags are taken with a warning."""
         loaded = self.load(
-            "-join=a", hcl='acl_datacenter = "dc1"\nsegment = "x"\nacl_enforce_version_8 = true\nui = true'
+            "-join=a", hcl='acl_datacenter = "dc1"\npartition = "x"\nacl_enforce_version_8 = true\nui = true'
         )
         self.assertEqual(loaded.retry_join, ("a",))
         self.assertTrue(loaded.acl.enabled)
@@ -208,7 +208,7 @@ class OrderTests(ConfigurationTestCase):
             (
                 "The flag '-join' is deprecated. Use the '-retry-join' flag instead.",
                 'config key "acl_enforce_version_8" is deprecated and should be removed',
-                '"segment" is a Consul Enterprise configuration and will have no effect',
+                '"partition" is a Consul Enterprise configuration and will have no effect',
                 "The 'acl_datacenter' field is deprecated. Use the 'primary_datacenter' field instead.",
                 "The 'ui' field is deprecated. Use the 'ui_config.enabled' field instead.",
             ),

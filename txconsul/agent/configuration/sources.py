@@ -33,8 +33,6 @@ FILE_BYTES_MAX = 16 * 1024 * 1024
 #: Keys of Consul Enterprise: known, without effect, and warned about.
 _ENTERPRISE = (
     ("read_replica", "read_replica (or the deprecated non_voting_server)"),
-    ("segment", "segment"),
-    ("segments", "segments"),
     ("partition", "partition"),
     ("autopilot.redundancy_zone_tag", ""),
     ("autopilot.upgrade_version_tag", ""),
