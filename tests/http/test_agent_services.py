@@ -227,6 +227,17 @@ class BlockingTests(AgentTestCase):
         self.assertEqual(json.loads(found[0].body)["Port"], 2)
         self.assertNotEqual(json.loads(found[0].body)["ContentHash"], self.hash)
 
+    def test_reloaded(self) -> None:
+        """Who waits sees what a reload left, and nothing of its midst, when the service was away."""
+        self.agent.registrations.reload([{"name": "conf", "port": 1}], [])
+        self.hash = self.asking.get("/v1/agent/service/conf")["ContentHash"]
+        answer = self.asking.raw("GET", f"/v1/agent/service/conf?hash={self.hash}")
+        self.agent.registrations.reload([{"name": "conf", "port": 1}], [])
+        self.assertNoResult(answer)
+        self.agent.registrations.reload([{"name": "conf", "port": 2}], [])
+        found = self.successResultOf(answer)
+        self.assertEqual((found.status, json.loads(found.body)["Port"]), (200, 2))
+
     def test_gone(self) -> None:
         """A service that is deregistered is 404 to who waits."""
         _, found = self.wait()

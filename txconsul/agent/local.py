@@ -10,6 +10,7 @@ Source: Consul's documentation of anti-entropy and of checks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 
 import msgspec
@@ -79,6 +80,7 @@ class LocalState:
         self.discard_output = discard_output
         self._rng = rng
         self._watchers: dict[str, set[Callable[[], object]]] = {}
+        self._held: dict[str, None] | None = None
         self.services: dict[str, LocalService] = {}
         self.checks: dict[str, LocalCheck] = {}
         self.node_in_sync = False
@@ -238,6 +240,20 @@ class LocalState:
             for one in list(watching):
                 one()
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Many changes that are one to who watches: a reload, in whose midst nobody is to look."""
+        self._held = {}
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for service_id in held:
+                self._woken(service_id)
+
     def _woken(self, service_id: str) -> None:
+        if self._held is not None:
+            self._held[service_id] = None
+            return
         for one in (*self._watchers.get(service_id, ()), *self._watchers.get(EVERYTHING, ())):
             one()

@@ -128,18 +128,22 @@ class Registrations(Service):
         read = self._read(services, checks)
         self._before = self._local.living_checks()
         try:
-            for id in [id for id, one in self._local.checks.items() if one.configured and not one.deleted]:
-                self._remove_check(id)
-            gone = [id for id, one in self._local.services.items() if one.configured and not one.deleted]
-            for id in gone:
-                self._exposure.drop(self._local.services[id].service)
-                self._local.remove_service(id)
-            self._load_services(read)
-            self._load_checks(read)
-            for id in gone:
-                self._follow(id)
+            with self._local.at_once():
+                self._replace(read)
         finally:
             self._before = {}
+
+    def _replace(self, read: Configured) -> None:
+        for id in [id for id, one in self._local.checks.items() if one.configured and not one.deleted]:
+            self._remove_check(id)
+        gone = [id for id, one in self._local.services.items() if one.configured and not one.deleted]
+        for id in gone:
+            self._exposure.drop(self._local.services[id].service)
+            self._local.remove_service(id)
+        self._load_services(read)
+        self._load_checks(read)
+        for id in gone:
+            self._follow(id)
 
     def _follow(self, service_id: str) -> None:
         """Let the checks of a service that was registered over the API go with it, or say of it what is true now."""
