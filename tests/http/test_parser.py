@@ -472,6 +472,16 @@ def mutate(data: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
     return data
 
 
+class OrderTests(SynchronousTestCase):
+    """Of several mistakes, one is named, however the bytes were cut."""
+
+    def test_bareLineFeedFirst(self) -> None:
+        """A bare line feed behind a transfer coding that nobody serves."""
+        data = put(b"Transfer-Encoding: hunked\r\nTransfer-Encoding: chunk\n", b"")
+        self.assertEqual(events([data]), [400])
+        self.assertEqual(events(one_by_one(data)), [400])
+
+
 class FuzzTests(SynchronousTestCase):
     """Whatever comes: requests or one refusal, never anything else, and the same however it was cut."""
 

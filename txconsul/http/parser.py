@@ -118,6 +118,8 @@ def _parse_block(block: bytes) -> _Block:
 
     @raise RequestUnreadable: they are malformed, too many, or frame the body in a way that is not served.
     """
+    if _search_bare_line_feed(block) is not None:
+        raise RequestUnreadable(400)  # before anything else is said of it, as where it comes in parts
     found = _BlockParser()
     try:
         httptools.HttpRequestParser(found).feed_data(b"GET / HTTP/1.1\r\n" + block)
