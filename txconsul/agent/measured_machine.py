@@ -11,8 +11,7 @@ from typing import Any, BinaryIO
 
 from txconsul.metrics.instruments import Sample
 from txconsul.metrics.metrics import Metrics
-from txconsul.records.command import IGNORABLE, Command
-from txconsul.state.commands import apply, decode_command
+from txconsul.records.command import Command
 from txconsul.state.machine import StateMachine
 
 __all__ = ["MeasuredMachine"]
@@ -54,20 +53,14 @@ class MeasuredMachine(StateMachine):
         self._persist = metrics.sample("fsm.persist")
         self.restored_seconds = 0.0
 
-    def apply(self, index: int, data: bytes, record: Any) -> object:
-        """See L{StateMachine.apply}."""
+    def carry_out(self, index: int, type_: int, record: Any) -> object:
+        """See L{StateMachine.carry_out}."""
         seconds = self._seconds
         began = seconds()
-        if record is not None:
-            code = data[0] & ~IGNORABLE
-        else:
-            code, record = decode_command(data)
-            if record is None:  # a command that may be skipped by who does not know it
-                return None
-        result = apply(self.store, index, code, record)
-        timer = self._timers.get(code)
+        result = super().carry_out(index, type_, record)
+        timer = self._timers.get(type_)
         if timer.__class__ is dict:
-            timer = timer.get(record.op) or self._new_timer(code, record.op, timer)
+            timer = timer.get(record.op) or self._new_timer(type_, record.op, timer)
         (timer or self._other).add((seconds() - began) * 1000)  # type: ignore[union-attr]
         return result
 

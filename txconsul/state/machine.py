@@ -38,9 +38,13 @@ class StateMachine:
         @raise UnknownCommand: the type is not known and not marked as ignorable.
         """
         if record is not None:
-            return apply(self.store, index, data[0] & ~IGNORABLE, record)
+            return self.carry_out(index, data[0] & ~IGNORABLE, record)
         type_, record = decode_command(data)
-        return None if record is None else apply(self.store, index, type_, record)
+        return None if record is None else self.carry_out(index, type_, record)
+
+    def carry_out(self, index: int, type_: int, record: Any) -> object:
+        """One command, of a type that is known, decoded."""
+        return apply(self.store, index, type_, record)
 
     def applied(self, index: int) -> None:
         """A batch ends: wake the waiters."""
