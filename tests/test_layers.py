@@ -25,6 +25,7 @@ LAYERS = {
     "txconsul.errors": 0,
     "txconsul.raft": 1,
     "txconsul.serf": 1,
+    "txconsul.swim": 1,
     "txconsul.state": 1,
     "txconsul.caching": 1,
     "txconsul.watches": 1,
