@@ -5,8 +5,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from random import Random
+from typing import Any, Generic, TypeVar
 
 from txconsul.swim.delegate import Delegate
+from txconsul.swim.members import Address
 from txconsul.swim.messages import State
 from txconsul.swim.node import SwimNode
 from txconsul.swim.outputs import Output, Request, Send
@@ -14,12 +16,15 @@ from txconsul.swim.packet import Wrapping
 from txconsul.swim.stream import StreamReader, write_stream
 from txconsul.swim.timing import LAN, Timing
 
-__all__ = ["VSN", "Pool"]
+__all__ = ["VSN", "Pool", "SwimPool"]
 
 VSN = bytes.fromhex("010502020504")
 
 
-class Pool:
+N = TypeVar("N", bound=Any)
+
+
+class Pool(Generic[N]):
     """
     Nodes named n0, n1, ..., at 10.0.0.0, 10.0.0.1, ....
 
@@ -33,7 +38,8 @@ class Pool:
         self.now = 0.0
         self.timing = timing
         self.loss = loss
-        self.nodes: dict[str, SwimNode] = {}
+        self.nodes: dict[str, N] = {}
+        self.addresses: dict[Address, str] = {}
         self.told: dict[str, list[tuple[float, Output]]] = {}
         self.cut: set[tuple[str | None, str]] = set()
         self.cut_streams: set[tuple[str | None, str]] = set()
@@ -41,43 +47,53 @@ class Pool:
         self.packets = 0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
+        self._homes: dict[str, Address] = {}
         self._wrapping = Wrapping(entropy=bytes)
         for _ in range(count):
             self.add()
 
-    def add(self, name: str = "", meta: bytes = b"", delegate: Delegate | None = None, at: int = -1) -> SwimNode:
-        """A node more, that knows nobody yet."""
+    def make(self, name: str, address: Address, **options: Any) -> N:
+        """A node, which is of one layer or another."""
+        raise AssertionError("a pool is of nodes of some layer")
+
+    def add(self, name: str = "", *, at: int = -1, label: str = "", **options: Any) -> N:
+        """
+        A node more, that knows nobody yet.
+
+        @param at: which address it has; the next one by default.
+        @param label: how it is called here, if another has its name already.
+        """
         number = len(self.nodes) if at < 0 else at
         name = name or f"n{number}"
-        node = SwimNode(
-            name,
-            (bytes([10, 0, number >> 8, number & 255]), 7946),
-            meta=meta,
-            vsn=VSN,
-            timing=self.timing,
-            random=Random(self.random.random()),
-            delegate=delegate or Delegate(),
-            now=self.now,
-        )
+        node = self.make(name, self.address(number), **options)
+        name = node.label = label or name
         self.nodes[name] = node
-        self.told.setdefault(name, [])
-        self._drain(node)
+        self.addresses[self.address(number)] = name
+        self._homes[name] = self.address(number)
+        self.told[name] = []
+        self.drain(node)
         return node
+
+    def address(self, number: int) -> Address:
+        """Where a node is."""
+        return bytes([10, 0, number >> 8, number & 255]), 7946
 
     def join_all(self) -> None:
         """Everybody joins by the first node, and has a while to hear of everybody."""
-        first, *others = self.nodes.values()
-        for node in others:
-            node.exchange(first.me.address, self.now, join=True)
-            self._drain(node)
+        for node in list(self.nodes.values())[1:]:
+            self.join(node)
         self.run(5.0)
 
-    def do(self, node: SwimNode, act: Callable[[], object]) -> None:
+    def join(self, node: N) -> None:
+        """A node joins by the first one."""
+        raise AssertionError("a pool is of nodes of some layer")
+
+    def do(self, node: N, act: Callable[[], object]) -> None:
         """Have a node do something, and carry out what it wishes."""
         act()
-        self._drain(node)
+        self.drain(node)
 
-    def kill(self, name: str) -> SwimNode:
+    def kill(self, name: str) -> N:
         """A node is gone without a word."""
         return self.nodes.pop(name)
 
@@ -137,78 +153,101 @@ class Pool:
     def _latency(self) -> float:
         return 0.0002 + self.random.random() * 0.001
 
-    def _wake(self, node: SwimNode) -> None:
-        if self.nodes.get(node.name) is node:
+    def _wake(self, node: N) -> None:
+        if self.nodes.get(node.label) is node:
+            node._pool_deadline = None
             node.wake(self.now)
-            self._drain(node)
+            self.drain(node)
 
-    def _drain(self, node: SwimNode) -> None:
+    def drain(self, node: N) -> None:
+        """Carry out what a node wishes, and keep what it tells."""
         for output in node.take_output():
             if isinstance(output, Send):
                 self._carry(node, output)
             elif isinstance(output, Request):
                 self._connect(node, output)
             else:
-                self.told[node.name].append((self.now, output))
+                self.told[node.label].append((self.now, output))
         deadline = node.next_deadline()
         if deadline is not None and deadline != getattr(node, "_pool_deadline", None):
-            node._pool_deadline = deadline  # type: ignore[attr-defined]
-            self._after(max(0.0, deadline - self.now), node.name, lambda: self._wake(node))
+            node._pool_deadline = deadline
+            self._after(max(0.0, deadline - self.now), node.label, lambda: self._wake(node))
 
-    def _find(self, address: tuple[bytes, int]) -> SwimNode | None:
-        return next((one for one in self.nodes.values() if one.me.address == address), None)
+    def _find(self, address: tuple[bytes, int]) -> N | None:
+        return self.nodes.get(self.addresses.get(address, ""))
 
     def _is_cut(self, cut: set[tuple[str | None, str]], sender: str, to: str) -> bool:
         return (sender, to) in cut or (None, to) in cut
 
-    def _carry(self, sender: SwimNode, packet: Send) -> None:
+    def _carry(self, sender: N, packet: Send) -> None:
         self.packets += 1
         target = self._find(packet.to)
-        if target is None or self._is_cut(self.cut, sender.name, target.name) or self.random.random() < self.loss:
+        if target is None or self._is_cut(self.cut, sender.label, target.label) or self.random.random() < self.loss:
             return
         sealed = self._wrapping.seal(packet.data, checksum=packet.checksum)
-        source = sender.me.address
+        source = self._homes[sender.label]
 
         def arrive() -> None:
-            if self.nodes.get(target.name) is target:
+            if self.nodes.get(target.label) is target:
                 opened = self._wrapping.open(sealed)
                 assert not opened.damage
                 for message in opened.messages:
                     target.receive(message, source, self.now)
-                self._drain(target)
+                self.drain(target)
 
-        self._after(self._latency(), target.name, arrive)
+        self._after(self._latency(), target.label, arrive)
 
-    def _connect(self, asker: SwimNode, request: Request) -> None:
+    def _connect(self, asker: N, request: Request) -> None:
         def fail() -> None:
-            if self.nodes.get(asker.name) is asker:
-                asker.failed(request.number, "no route to host")
-                self._drain(asker)
+            if self.nodes.get(asker.label) is asker:
+                asker.failed(request.number, "no route to host", self.now)
+                self.drain(asker)
 
         target = self._find(request.to)
-        if target is None or self._is_cut(self.cut_streams, asker.name, target.name):
-            self._after(min(0.05, request.deadline - self.now), asker.name, fail)
+        if target is None or self._is_cut(self.cut_streams, asker.label, target.label):
+            self._after(min(0.05, request.deadline - self.now), asker.label, fail)
             return
         data = write_stream(request.message, self._wrapping, compress=False)
 
         def arrive() -> None:
-            if self.nodes.get(target.name) is not target:
+            if self.nodes.get(target.label) is not target:
                 return
             message = StreamReader(self._wrapping).feed(data)
             assert message is not None
             answer = target.serve(message, self.now)
-            self._drain(target)
-            self._after(self._latency(), asker.name, lambda: back(answer))
+            self.drain(target)
+            self._after(self._latency(), asker.label, lambda: back(answer))
 
         def back(answer: object) -> None:
-            if self.nodes.get(asker.name) is not asker:
+            if self.nodes.get(asker.label) is not asker:
                 return
             if self.now > request.deadline:
-                asker.failed(request.number, "deadline exceeded")
+                asker.failed(request.number, "deadline exceeded", self.now)
             elif answer is not None or not request.wants_answer:
-                asker.answered(request.number, answer, self.now)  # type: ignore[arg-type]
+                asker.answered(request.number, answer, self.now)
             else:
-                asker.failed(request.number, "closed without an answer")
-            self._drain(asker)
+                asker.failed(request.number, "closed without an answer", self.now)
+            self.drain(asker)
 
-        self._after(self._latency(), target.name, arrive)
+        self._after(self._latency(), target.label, arrive)
+
+
+class SwimPool(Pool[SwimNode]):
+    """A pool of bare SWIM nodes."""
+
+    def make(self, name: str, address: Address, *, meta: bytes = b"", delegate: Delegate | None = None) -> SwimNode:
+        """A node."""
+        return SwimNode(
+            name,
+            address,
+            meta=meta,
+            vsn=VSN,
+            timing=self.timing,
+            random=Random(self.random.random()),
+            delegate=delegate or Delegate(),
+            now=self.now,
+        )
+
+    def join(self, node: SwimNode) -> None:
+        """A node joins by the first one."""
+        self.do(node, lambda: node.exchange(self.address(0), self.now, join=True))

@@ -440,7 +440,7 @@ class ExchangeTests(NodeCase):
     def test_fails(self) -> None:
         """It comes to nothing where nobody answers, or with something else, or with a refusal."""
         for act in (
-            lambda number: self.node.failed(number, "connection refused"),
+            lambda number: self.node.failed(number, "connection refused", self.now),
             lambda number: self.node.answered(number, Ack(), self.now),
             lambda number: self.node.answered(number, ErrorMessage(error="go away"), self.now),
         ):

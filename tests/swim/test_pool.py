@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.swim.pool import Pool
+from tests.swim.pool import SwimPool
 from txconsul.swim.messages import State
 from txconsul.swim.outputs import MemberChanged, Problem, Sent
 
@@ -14,14 +14,14 @@ class PoolTests(SynchronousTestCase):
 
     def test_joins(self) -> None:
         """Everybody who joins by one member knows everybody soon."""
-        pool = Pool(30)
+        pool = SwimPool(30)
         pool.join_all()
         self.assertTrue(pool.agrees())
         self.assertEqual({len(view) for view in pool.views().values()}, {30})
 
     def test_death(self) -> None:
         """A killed member is dead to all within the time that suspicion takes, and nobody else is."""
-        pool = Pool(20)
+        pool = SwimPool(20)
         pool.join_all()
         pool.kill("n7")
         self.assertTrue(pool.until(lambda: pool.agrees(n7=State.DEAD), 30.0))
@@ -31,7 +31,7 @@ class PoolTests(SynchronousTestCase):
 
     def test_leave(self) -> None:
         """A member that leaves has left to all, and is not called dead."""
-        pool = Pool(20)
+        pool = SwimPool(20)
         pool.join_all()
         node = pool.nodes["n7"]
         pool.do(node, lambda: node.leave(pool.now, "told"))
@@ -43,11 +43,11 @@ class PoolTests(SynchronousTestCase):
 
     def test_restart(self) -> None:
         """A member that comes back under its name and address at once is let in, and outlives what is said of it."""
-        pool = Pool(10)
+        pool = SwimPool(10)
         pool.join_all()
         pool.kill("n3")
-        node = pool.add("n3", b"new", at=3)
-        pool.do(node, lambda: node.exchange(pool.nodes["n0"].me.address, pool.now, join=True))
+        node = pool.add("n3", at=3, meta=b"new")
+        pool.join(node)
         self.assertTrue(pool.until(pool.agrees, 10.0))
         pool.run(30.0)
         self.assertTrue(pool.agrees())
@@ -56,7 +56,7 @@ class PoolTests(SynchronousTestCase):
 
     def test_update(self) -> None:
         """What a member says anew of itself is heard by all."""
-        pool = Pool(20)
+        pool = SwimPool(20)
         pool.join_all()
         node = pool.nodes["n4"]
         pool.do(node, lambda: node.change_meta(b"changed", pool.now))
@@ -66,7 +66,7 @@ class PoolTests(SynchronousTestCase):
 
     def test_onePathCut(self) -> None:
         """Packets that are lost between two members only make neither suspect: others are asked."""
-        pool = Pool(10)
+        pool = SwimPool(10)
         pool.join_all()
         pool.cut |= {("n1", "n2"), ("n2", "n1")}
         pool.cut_streams |= {("n1", "n2"), ("n2", "n1")}
@@ -76,7 +76,7 @@ class PoolTests(SynchronousTestCase):
 
     def test_packetsCut(self) -> None:
         """A member that no packets reach, but streams do, is not dead; its operator has reason to look."""
-        pool = Pool(6)
+        pool = SwimPool(6)
         pool.join_all()
         pool.cut |= {(None, "n2")}
         pool.run(60.0)
@@ -88,7 +88,7 @@ class PoolTests(SynchronousTestCase):
 
     def test_healedPartition(self) -> None:
         """Two halves that lost each other for a short time find together again."""
-        pool = Pool(10)
+        pool = SwimPool(10)
         pool.join_all()
         half = {f"n{number}" for number in range(5)}
         cut = {(one, other) for one in pool.nodes for other in pool.nodes if (one in half) != (other in half)}
@@ -101,7 +101,7 @@ class PoolTests(SynchronousTestCase):
 
     def test_loss(self) -> None:
         """Where every fourth packet is lost, everybody hears of everything, and nobody is called dead."""
-        pool = Pool(25, loss=0.25)
+        pool = SwimPool(25, loss=0.25)
         pool.join_all()
         self.assertTrue(pool.until(pool.agrees, 30.0))
         pool.run(120.0)
@@ -113,7 +113,7 @@ class PoolTests(SynchronousTestCase):
         """The same seed makes the same history."""
 
         def history(seed: int) -> str:
-            pool = Pool(12, seed=seed, loss=0.1)
+            pool = SwimPool(12, seed=seed, loss=0.1)
             pool.join_all()
             pool.kill("n5")
             pool.run(30.0)

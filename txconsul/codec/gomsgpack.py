@@ -23,7 +23,7 @@ from txconsul.codec.fields import Field, Kind, Shape, fields_of
 from txconsul.errors import Corrupt
 from txconsul.records.base import Record
 
-__all__ = ["BadMessage", "decode", "encode", "from_wire", "pack", "stream", "to_wire", "unpack"]
+__all__ = ["BadMessage", "decode", "encode", "from_wire", "pack", "stream", "to_wire", "unpack", "unpack_first"]
 
 R = TypeVar("R", bound=Record)
 
@@ -59,6 +59,21 @@ def unpack(data: bytes | memoryview) -> Any:
         return msgpack.unpackb(data, raw=True, strict_map_key=False)
     except (ValueError, msgpack.UnpackException, TypeError, RecursionError, OverflowError) as error:
         raise BadMessage(f"malformed msgpack: {error or type(error).__name__}") from None
+
+
+def unpack_first(data: bytes) -> tuple[Any, bytes]:
+    """
+    The message at the beginning, and the bytes after it.
+
+    @raise BadMessage: it is cut short or malformed.
+    """
+    unpacker = msgpack.Unpacker(raw=True, strict_map_key=False, max_buffer_size=max(1, len(data)))
+    unpacker.feed(data)
+    try:
+        value = unpacker.unpack()
+    except (ValueError, msgpack.UnpackException, TypeError, RecursionError, OverflowError) as error:
+        raise BadMessage(f"malformed msgpack: {error or type(error).__name__}") from None
+    return value, data[unpacker.tell() :]
 
 
 def stream(read: Callable[[int], bytes]) -> Iterator[Any]:

@@ -8,13 +8,13 @@ section 4; Lifeguard; the wire documents, GOSSIP sections 3 and 4.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from math import floor
 from random import Random
 
 from msgspec.structs import replace
 
+from txconsul.swim.alarms import Alarms
 from txconsul.swim.beliefs import Beliefs
 from txconsul.swim.delegate import Delegate
 from txconsul.swim.members import Address, Base, Member, MemberTable
@@ -93,8 +93,7 @@ class SwimNode:
         self._delegate = delegate
         self._room = timing.packet_bytes - overhead_bytes - _CHECKSUM_BYTES - _COMPOUND_BYTES
         self._outputs: list[Output] = []
-        self._alarms: list[tuple[float, int, Callable[[float], None]]] = []
-        self._alarms_set = 0
+        self._alarms = Alarms()
         self._beliefs = Beliefs(name, timing, self.members, delegate, self._tell, self._watch)
         self._sequence = 0
         self._order = Permutation(0, random)
@@ -114,13 +113,11 @@ class SwimNode:
 
     def next_deadline(self) -> float | None:
         """When L{wake} is wanted."""
-        return self._alarms[0][0] if self._alarms else None
+        return self._alarms.next
 
     def wake(self, now: float) -> None:
         """L{next_deadline} has passed."""
-        alarms = self._alarms
-        while alarms and alarms[0][0] <= now:
-            heapq.heappop(alarms)[2](now)
+        self._alarms.ring(now)
         self.stir(now)
 
     def take_output(self) -> list[Output]:
@@ -193,7 +190,7 @@ class SwimNode:
         if interval <= 0 or not self.timing.gossip_nodes:
             return
         # The ticks of a clock that runs all the time; only those are kept at which something is to be done.
-        self._alarm(_tick_after(now, self._gossip_phase, interval), self._gossip)
+        self._alarms.set(_tick_after(now, self._gossip_phase, interval), self._gossip)
         self._gossip_is_set = True
 
     # ---- what comes in ----
@@ -257,17 +254,18 @@ class SwimNode:
             probe.by_stream = True
         self.stir(now)
 
-    def failed(self, number: int, reason: str) -> None:
+    def failed(self, number: int, reason: str, now: float) -> None:
         """A L{Request} came to nothing: no connection, no answer in time, or one that cannot be read."""
         self._stream_pings.pop(number, None)
         if number in self._exchanges:
             to, _ = self._exchanges.pop(number)
             self._tell(Exchanged(number, to, reason))
+        self.stir(now)
 
     # ---- probing ----
 
     def _probe_next(self, now: float) -> None:
-        self._alarm(_tick_after(now, self._probe_phase, self.timing.probe_interval), self._probe_next)
+        self._alarms.set(_tick_after(now, self._probe_phase, self.timing.probe_interval), self._probe_next)
         if self._probe is not None:
             return  # a probe may take longer than an interval while this node is not well
         member = self._next_target(now)
@@ -308,8 +306,8 @@ class SwimNode:
             accused = Suspect(from_=self.name, incarnation=member.incarnation, node=member.name)
             data = compound([ping, write_message(accused)])
             self._tell(Send(member.address, data, member.protocol_max >= _CHECKSUMS))
-        self._alarm(now + timing.probe_timeout, lambda later: self._ask_others(probe, later))
-        self._alarm(deadline, lambda later: self._end_probe(probe, later))
+        self._alarms.set(now + timing.probe_timeout, lambda later: self._ask_others(probe, later))
+        self._alarms.set(deadline, lambda later: self._end_probe(probe, later))
 
     def _ask_others(self, probe: Probe, now: float) -> None:
         """No direct answer came in time."""
@@ -386,9 +384,9 @@ class SwimNode:
         relay = self._relays[number] = Relay(_source(request, sender), request.seq_no, request.nack)
         self._send((request.target, request.port or self.me.port), write_message(self._ping(number, request.node)))
         if relay.nack:
-            self._alarm(now + self.timing.probe_timeout, lambda _: self._give_nack(number))
+            self._alarms.set(now + self.timing.probe_timeout, lambda _: self._give_nack(number))
         # An answer that comes late is still of use to who asks for longer.
-        self._alarm(now + self.timing.probe_interval, lambda _: self._forget_relay(number))
+        self._alarms.set(now + self.timing.probe_interval, lambda _: self._forget_relay(number))
 
     def _give_nack(self, number: int) -> None:
         relay = self._relays.get(number)
@@ -495,12 +493,8 @@ class SwimNode:
             order = [int(random.random() * places) for _ in range(missing)]
         return list(found.values())
 
-    def _alarm(self, when: float, event: Callable[[float], None]) -> None:
-        self._alarms_set += 1
-        heapq.heappush(self._alarms, (when, self._alarms_set, event))
-
     def _watch(self, when: float, name: str) -> None:
-        self._alarm(when, lambda now: self._beliefs.expire(name, now))
+        self._alarms.set(when, lambda now: self._beliefs.expire(name, now))
 
     def _start(self, now: float) -> None:
         """Set what is done again and again, each after a random part of its interval: not all nodes at once."""
@@ -508,7 +502,7 @@ class SwimNode:
         self._gossip_phase = now + random.random() * timing.gossip_interval - timing.gossip_interval
         self._probe_phase = now + random.random() * timing.probe_interval
         if timing.probe_interval > 0:
-            self._alarm(self._probe_phase, self._probe_next)
+            self._alarms.set(self._probe_phase, self._probe_next)
         if timing.push_pull_interval > 0:
             stagger = random.random() * timing.push_pull_interval
             self._set_exchange(now + stagger)
@@ -516,7 +510,7 @@ class SwimNode:
 
     def _set_exchange(self, now: float) -> None:
         interval = push_pull_interval(self.timing.push_pull_interval, len(self.members))
-        self._alarm(now + interval, self._exchange_with_somebody)
+        self._alarms.set(now + interval, self._exchange_with_somebody)
 
 
 def _tick_after(now: float, phase: float, interval: float) -> float:

@@ -1,0 +1,592 @@
+"""
+A Serf node: names, intents, events and queries above a SWIM node, which it owns.
+
+It has the shape of a core; its SWIM node's wishes come out together with its own events, in order. Source: the wire
+documents, GOSSIP sections 5 and 6; Serf's documentation for what the options are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+
+from txconsul.codec.duration import parse_duration
+from txconsul.records.coordinate import Position
+from txconsul.serf.asking import QueryParameters
+from txconsul.serf.keyquery import LIST
+from txconsul.serf.lamport import LamportClock
+from txconsul.serf.leaving import Leaving
+from txconsul.serf.members import Member, MemberStates, Word
+from txconsul.serf.messages import (
+    BadSerfMessage,
+    JoinIntent,
+    KeyRequest,
+    Kind,
+    LeaveIntent,
+    PushPullState,
+    Query,
+    QueryResponse,
+    Status,
+    UserEvent,
+    UserEvents,
+    UserEventsEntry,
+    read,
+    read_any,
+    read_relay,
+    write,
+)
+from txconsul.serf.outputs import (
+    Event,
+    EventKind,
+    Joined,
+    Left,
+    MemberEvent,
+    UserEventCame,
+)
+from txconsul.serf.ping import read_payload
+from txconsul.serf.questions import Questions
+from txconsul.serf.recent import Recent
+from txconsul.serf.settings import Settings, TooLarge
+from txconsul.serf.tags import read_tags, write_tags
+from txconsul.serf.vivaldi import BadMeasurement, Vivaldi
+from txconsul.serf.voice import USER_BYTE, Voice
+from txconsul.swim import outputs as swim
+from txconsul.swim.alarms import Alarms
+from txconsul.swim.broadcasts import Broadcasts
+from txconsul.swim.keyring import Keyring
+from txconsul.swim.members import Address, Base
+from txconsul.swim.members import Member as SwimMember
+from txconsul.swim.messages import Message
+from txconsul.swim.messages import State as SwimState
+from txconsul.swim.node import SwimNode
+from txconsul.swim.stream import StreamMessage
+from txconsul.swim.timing import transmit_limit
+
+__all__ = ["SerfNode"]
+
+
+_STATUS = {
+    SwimState.ALIVE: Status.ALIVE,
+    SwimState.SUSPECT: Status.ALIVE,
+    SwimState.DEAD: Status.FAILED,
+    SwimState.LEFT: Status.LEFT,
+}
+
+
+class SerfNode:
+    """
+    One member of a pool, with Serf's layer.
+
+    @ivar swim: the SWIM node below. What it wishes comes out of L{take_output}.
+    @ivar members: everybody known, the gone included until they are reaped.
+    @ivar vivaldi: where this node is in the network, or None.
+    @ivar positions: where others said that they are, by name.
+    @ivar queues: what is to be told: intents, queries, events.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        *,
+        tags: Mapping[str, str],
+        settings: Settings,
+        random: Random,
+        now: float,
+        keyring: Keyring | None = None,
+        overhead_bytes: int = 0,
+        refuse: Callable[[list[Member]], str] | None = None,
+        base: Base | None = None,
+    ) -> None:
+        """
+        @param keyring: the pool's keys, which queries may change.
+        @param refuse: why members are not let in; empty if they are. One is asked about itself; of a pool that wants to
+            join, all.
+        @param base: a pool that this node is a member of already, for simulations.
+        @raise TagsTooLong: the tags do not fit.
+        """
+        self.swim: SwimNode
+        self._tags = dict(tags)
+        self._alarms = Alarms()
+        self.name = name
+        self.settings = settings
+        self.members = MemberStates(name, settings.intent_timeout)
+        self.vivaldi = Vivaldi(rng=random) if settings.coordinates else None
+        self.positions: dict[str, Position] = {}
+        self._questions = Questions(
+            name,
+            settings,
+            random,
+            self.members,
+            keyring,
+            home=lambda: self.swim.me.address,
+            tags=lambda: self._tags,
+            send=lambda to, message: self.swim.send_user(to, message),
+            tell=self._tell,
+            later=self._alarms.set,
+        )
+        self._intents, self._events = Broadcasts(), Broadcasts()
+        self.queues = (self._intents, self._questions.queue, self._events)
+        self._random = random
+        self._refuse = refuse
+        self._clock = LamportClock()
+        self._seen_events: Recent[tuple[str, bytes]] = Recent()
+        self._outputs: list[Event | swim.Output] = []
+        self._joining: dict[int, bool] = {}
+        self._ignores_old = False
+        self._leaving: Leaving | None = None
+        self.swim = SwimNode(
+            name,
+            address,
+            meta=write_tags(tags),
+            vsn=bytes([1, 5, 2, 2, 5, settings.protocol]),
+            timing=settings.timing,
+            random=random,
+            delegate=Voice(self),
+            now=now,
+            overhead_bytes=overhead_bytes,
+            base=base,
+        )
+        for member in self.swim.members if base is not None else ():
+            self.members.came(self._member(member))
+        self._hear_swim(now)
+        self._alarms.set(now + settings.reap_interval, self._reap)
+        self._alarms.set(now + settings.reconnect_interval, self._reconnect)
+        self._alarms.set(now + settings.queue_check_interval, self._check_queues)
+
+    # ---- the shape of a core ----
+
+    def next_deadline(self) -> float | None:
+        """When L{wake} is wanted."""
+        deadlines = [one for one in (self.swim.next_deadline(), self._alarms.next) if one is not None]
+        return min(deadlines, default=None)
+
+    def wake(self, now: float) -> None:
+        """L{next_deadline} has passed."""
+        self._alarms.ring(now)
+        self.swim.wake(now)
+        self._hear_swim(now)
+
+    def take_output(self) -> list[Event | swim.Output]:
+        """Everything wished and told since last time, in order."""
+        taken, self._outputs = self._outputs, []
+        return taken
+
+    def receive(self, message: Message, sender: Address, now: float) -> None:
+        """One message of a packet."""
+        self.swim.receive(message, sender, now)
+        self._hear_swim(now)
+
+    def serve(self, request: StreamMessage, now: float) -> StreamMessage | None:
+        """A request over a stream. @return: the answer, if there is one."""
+        answer = self.swim.serve(request, now)
+        self._hear_swim(now)
+        return answer
+
+    def answered(self, number: int, answer: StreamMessage | None, now: float) -> None:
+        """The answer to a request of the SWIM node's."""
+        self._ignores_old = self._joining.get(number, False)
+        self.swim.answered(number, answer, now)
+        self._hear_swim(now)
+        self._ignores_old = False
+
+    def failed(self, number: int, reason: str, now: float) -> None:
+        """A request of the SWIM node's came to nothing."""
+        self.swim.failed(number, reason, now)
+        self._hear_swim(now)
+
+    # ---- membership ----
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What this node says of itself."""
+        return self._tags
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether L{leave} was called."""
+        return self._leaving is not None
+
+    def l_times(self) -> tuple[int, int, int]:
+        """The clocks of members, events and queries."""
+        return self._clock.time, self._seen_events.clock.time, self._questions.seen.clock.time
+
+    def remember(self, l_time: int, event_l_time: int, query_l_time: int) -> None:
+        """Go on where an earlier life of this node stopped: what was heard then is not heard again."""
+        self._clock.witness(l_time)
+        for seen, time in ((self._seen_events, event_l_time), (self._questions.seen, query_l_time)):
+            seen.clock.witness(time)
+            seen.minimum = time + 1
+
+    def join(self, address: Address, now: float, *, ignore_old: bool = False) -> int:
+        """
+        Join the pool of whoever is at an address.
+
+        @param ignore_old: events from before are not of interest.
+        @return: a number; L{Joined} with it tells how that ended.
+        """
+        number = self.swim.exchange(address, now, join=True)
+        self._joining[number] = ignore_old
+        self._hear_swim(now)
+        return number
+
+    def leave(self, now: float) -> None:
+        """
+        Leave, so that the others know it for that. L{Left} comes when it may be stopped; what is asked of it until
+        then is still answered.
+        """
+        if self._leaving is not None:
+            return
+        self._leaving = Leaving(
+            self.settings, later=self._alarms.set, say=self.swim.leave, done=lambda: self._tell(Left())
+        )
+        intent = LeaveIntent(l_time=self._clock.next(), node=self.name)
+        self._hear_leave(intent, now, passed_on=True, token=self._leaving.intent)
+        self._leaving.begin(now, alone=not self._has_others())
+        self._hear_swim(now)
+
+    def force_leave(self, name: str, now: float, *, prune: bool = False) -> None:
+        """A failed member is gone for good; and, with C{prune}, forgotten at once."""
+        self._hear_leave(LeaveIntent(l_time=self._clock.next(), node=name, prune=prune), now, passed_on=True)
+        self._hear_swim(now)
+
+    def change_tags(self, tags: Mapping[str, str], now: float) -> None:
+        """This node says something else of itself. @raise TagsTooLong: it does not fit."""
+        meta = write_tags(tags)
+        self._tags = dict(tags)
+        self.swim.change_meta(meta, now)
+        self._hear_swim(now)
+
+    # ---- events and queries ----
+
+    def event(self, name: str, payload: bytes, now: float, *, coalesce: bool = True) -> int:
+        """
+        Tell all members, this one included, of something.
+
+        @return: its time.
+        @raise TooLarge: name and payload have too many bytes.
+        """
+        most = self.settings.event_bytes_max
+        if len(name.encode()) + len(payload) > most:
+            raise TooLarge(f"user event exceeds configured limit of {most} bytes before encoding")
+        l_time = self._seen_events.clock.time
+        said = UserEvent(cc=coalesce, l_time=l_time, name=name, payload=payload or None)
+        raw = write(said)
+        if len(raw) > most:
+            raise TooLarge(f"encoded user event exceeds configured limit of {most} bytes after encoding")
+        self._hear_event(said)
+        self._events.queue("", raw)
+        self.swim.stir(now)
+        self._hear_swim(now)
+        return l_time
+
+    def query(
+        self, name: str, payload: bytes, now: float, parameters: QueryParameters | None = None
+    ) -> tuple[int, int]:
+        """
+        Ask all members, this one included, or those that pass the filters.
+
+        @return: a key; L{QueryAck}, L{QueryAnswer} and L{QueryEnded} have it.
+        @raise TooLarge: the query has too many bytes.
+        """
+        key = self._questions.ask(name, payload, now, parameters)
+        self.swim.stir(now)
+        self._hear_swim(now)
+        return key
+
+    def answer(self, key: tuple[int, int], payload: bytes, now: float) -> None:
+        """
+        Answer a query that this node was asked.
+
+        @raise TooLarge: the answer has too many bytes; another one may be given.
+        @raise InvalidRequest: it was answered already, or nobody listens any more.
+        """
+        self._questions.answer(key, payload, now)
+        self._hear_swim(now)
+
+    def change_keys(
+        self, operation: str, key: bytes, now: float, parameters: QueryParameters | None = None
+    ) -> tuple[int, int]:
+        """
+        Have all members change or list their keys; L{KeyResults<txconsul.serf.keyquery.KeyResults>} adds up what they
+        answer.
+
+        @param operation: one of L{txconsul.serf.keyquery}.
+        @return: the query's key.
+        """
+        payload = b"" if operation == LIST else write(KeyRequest(key=key))
+        return self.query(operation, payload, now, parameters)
+
+    # ---- what the SWIM node's delegate says ----
+
+    def state(self) -> PushPullState:
+        """Serf's part of an exchange of states."""
+        ring = tuple([None if slot is None else _remembered(*slot) for slot in self._seen_events.slots()])
+        return PushPullState(
+            event_l_time=self._seen_events.clock.time,
+            events=ring,
+            l_time=self._clock.time,
+            left_members=tuple(self.members.left),
+            query_l_time=self._questions.seen.clock.time,
+            status_l_times=self.members.l_times(),
+        )
+
+    def take_broadcasts(self, overhead: int, room: int) -> list[bytes]:
+        """What Serf has to tell, as SWIM's messages."""
+        taken: list[bytes] = []
+        limit = transmit_limit(self.settings.timing.retransmit_mult, len(self.members))
+        for queue in self.queues:
+            if len(queue):
+                messages = queue.take(overhead, room, limit)
+                room -= sum([overhead + len(message) for message in messages])
+                taken += [USER_BYTE + message for message in messages]
+        return taken
+
+    def refuse(self, members: list[SwimMember]) -> str:
+        """Why members are not let in; empty if they are."""
+        if self._refuse is None:
+            return ""
+        return self._refuse([self._member(one) for one in members])
+
+    # ---- what the SWIM node tells ----
+
+    def _hear_swim(self, now: float) -> None:
+        """Take what the SWIM node says: Serf's share of it here, the rest to whoever drives this node."""
+        while outputs := self.swim.take_output():
+            for output in outputs:
+                if isinstance(output, swim.MemberChanged):
+                    self._hear_change(output, now)
+                elif isinstance(output, swim.UserMessage):
+                    self._hear_message(output.payload, now)
+                elif isinstance(output, swim.UserState):
+                    self._merge(output.state, output.join, now)
+                elif isinstance(output, swim.Ponged):
+                    self._learn(output)
+                elif isinstance(output, swim.Exchanged):
+                    self._hear_exchanged(output, now)
+                elif isinstance(output, swim.Sent):
+                    self._hear_told(output.token, now)
+                else:
+                    if isinstance(output, swim.Conflict):
+                        self._hear_conflict(output, now)
+                    self._tell(output)
+            self.swim.stir(now)
+        for queue in self.queues:
+            for token in queue.finished:
+                self._hear_told(token, now)
+            queue.finished.clear()
+
+    def _hear_told(self, token: object, now: float) -> None:
+        if self._leaving is not None:
+            self._leaving.told(token, now)
+
+    def _hear_change(self, said: swim.MemberChanged, now: float) -> None:
+        member = self._member(said.member)
+        if said.change is swim.Change.JOINED:
+            self._tell(MemberEvent(EventKind.JOIN, self.members.came(member)))
+        elif said.change is swim.Change.UPDATED:
+            changed = self.members.changed(member)
+            if changed is not None:
+                self._tell(MemberEvent(EventKind.UPDATE, changed))
+        else:
+            gone = self.members.went(member.name, now)
+            if gone is not None:
+                kind = EventKind.LEAVE if gone.status is Status.LEFT else EventKind.FAILED
+                self._tell(MemberEvent(kind, gone))
+
+    def _member(self, member: SwimMember) -> Member:
+        try:
+            tags = read_tags(member.meta)
+        except BadSerfMessage as error:
+            self._tell(swim.Problem(f"{member.name} describes itself badly: {error}", True))
+            tags = {}
+        return Member(member.name, member.addr, member.port, tags, _STATUS[member.state], member.vsn)
+
+    def _hear_exchanged(self, ended: swim.Exchanged, now: float) -> None:
+        if self._joining.pop(ended.number, None) is None:
+            if ended.problem:
+                self._tell(swim.Problem(f"an exchange of states came to nothing: {ended.problem}", False))
+            return
+        if not ended.problem:
+            self._say_join(now)
+        self._tell(Joined(ended.number, ended.to, ended.problem))
+
+    def _learn(self, answer: swim.Ponged) -> None:
+        """A member answered a ping: how far away is it, and where does it say that it is?"""
+        if self.vivaldi is None or not answer.payload:
+            return
+        try:
+            position = read_payload(answer.payload)
+            self.vivaldi.measured(answer.member.name, position, round(answer.rtt * 1e9))
+        except (BadMeasurement, BadSerfMessage) as error:
+            self._tell(swim.Problem(f"the coordinate of {answer.member.name} is refused: {error}", False))
+            return
+        self.positions[answer.member.name] = position
+        self.positions[self.name] = self.vivaldi.position
+
+    def _hear_conflict(self, conflict: swim.Conflict, now: float) -> None:
+        if conflict.known.name == self.name and self.settings.resolves_conflicts:
+            self._questions.resolve_conflict(now)
+
+    def _hear_message(self, raw: bytes, now: float) -> None:
+        """A message of Serf's: is it new, it is passed on."""
+        try:
+            if raw[:1] == bytes([Kind.RELAY]):
+                header, inner = read_relay(raw)
+                self.swim.send_user((header.dest_addr.ip, header.dest_addr.port), inner)
+                return
+            message = read_any(raw)
+        except BadSerfMessage as error:
+            self._tell(swim.Problem(f"a message is refused: {error}", True))
+            return
+        if isinstance(message, LeaveIntent):
+            if self._hear_leave(message, now):
+                self._intents.queue("", raw)
+        elif isinstance(message, JoinIntent):
+            if self.members.hear_join(message.node, self._witness(message.l_time), now) is not Word.OLD:
+                self._intents.queue("", raw)
+        elif isinstance(message, UserEvent):
+            if self._hear_event(message):
+                self._events.queue("", raw)
+        elif isinstance(message, Query):
+            if self._questions.hear_query(message, now):
+                self._questions.queue.queue("", raw)
+        elif isinstance(message, QueryResponse):
+            self._questions.hear_response(message, now)
+        else:
+            self._tell(swim.Problem(f"a {type(message).__name__} has no place among members", True))
+
+    def _witness(self, l_time: int) -> int:
+        self._clock.witness(l_time)
+        return l_time
+
+    def _say_join(self, now: float) -> None:
+        """This node is a member, and means to be."""
+        said = JoinIntent(l_time=self._clock.time, node=self.name)
+        self.members.hear_join(self.name, self._witness(said.l_time), now)
+        self._intents.queue("", write(said))
+
+    def _hear_leave(self, said: LeaveIntent, now: float, *, passed_on: bool = False, token: object = None) -> bool:
+        """
+        Somebody leaves, or is to be taken for gone.
+
+        @param passed_on: it is this node's own word: tell others.
+        @return: whether others should hear of it.
+        """
+        self._clock.witness(said.l_time)
+        word = self.members.hear_leave(said.node, said.l_time, now, staying=self._leaving is None)
+        if word is Word.REFUTE:
+            self._say_join(now)
+        if word is Word.FORCED:
+            member = self.members.get(said.node)
+            assert member is not None
+            self._tell(MemberEvent(EventKind.LEAVE, member))
+        if said.prune and word in (Word.NEW, Word.FORCED):
+            self._prune(said.node, now)
+        if passed_on and self._has_others():
+            self._intents.queue("", write(said), token)
+        return word in (Word.NEW, Word.FORCED)
+
+    def _prune(self, name: str, now: float) -> None:
+        """Forget a member; one that is just leaving after it had time to."""
+        member = self.members.get(name)
+        if member is not None and member.status is Status.LEAVING:
+            wait = self.settings.broadcast_timeout + self.settings.leave_propagate_delay
+            self._alarms.set(now + wait, lambda _: self._erase(name))
+        else:
+            self._erase(name)
+
+    def _erase(self, name: str) -> None:
+        member = self.members.erase(name)
+        if member is not None:
+            self._forget(member)
+
+    def _forget(self, member: Member) -> None:
+        if self.vivaldi is not None:
+            self.vivaldi.forget(member.name)
+        self.positions.pop(member.name, None)
+        self._tell(MemberEvent(EventKind.REAP, member))
+
+    def _merge(self, raw: bytes, join: bool, now: float) -> None:
+        """The other side's part of an exchange of states."""
+        try:
+            state = read(PushPullState, raw)
+        except BadSerfMessage as error:
+            self._tell(swim.Problem(f"the other side's state is refused: {error}", True))
+            return
+        for clock, time in (
+            (self._clock, state.l_time),
+            (self._seen_events.clock, state.event_l_time),
+            (self._questions.seen.clock, state.query_l_time),
+        ):
+            if time > 0:
+                clock.witness(time - 1)
+        times = state.status_l_times or {}
+        left = set(state.left_members or ())
+        for name in state.left_members or ():
+            # The time of its leaving is not said; it was after that of its joining.
+            self._hear_leave(LeaveIntent(l_time=times.get(name, 0) + 1, node=name), now)
+        for name, l_time in times.items():
+            if name not in left:
+                self.members.hear_join(name, self._witness(l_time), now)
+        if join and self._ignores_old:
+            self._seen_events.minimum = max(self._seen_events.minimum, state.event_l_time)
+        for slot in state.events or ():
+            for one in (slot.events or ()) if slot is not None else ():
+                assert slot is not None
+                self._hear_event(UserEvent(l_time=slot.l_time, name=one.name, payload=one.payload))
+
+    # ---- events and queries that come ----
+
+    def _hear_event(self, said: UserEvent) -> bool:
+        """@return: whether others should hear of it."""
+        payload = said.payload or b""
+        if not self._seen_events.is_new(said.l_time, (said.name, payload)):
+            return False
+        self._tell(UserEventCame(said.l_time, said.name, payload, said.cc))
+        return True
+
+    # ---- what is done now and then ----
+
+    def _reap(self, now: float) -> None:
+        self._alarms.set(now + self.settings.reap_interval, self._reap)
+        for member in self.members.reap(now, self._remembered_for, self.settings.tombstone_timeout):
+            self._forget(member)
+
+    def _remembered_for(self, member: Member) -> float:
+        """How long a failed member is: it may say so itself."""
+        try:
+            return parse_duration(member.tags["rc_tm"]) / 1e9
+        except (KeyError, ValueError):
+            return self.settings.reconnect_timeout
+
+    def _reconnect(self, now: float) -> None:
+        """Try a failed member: each about once an interval, by all the others together."""
+        self._alarms.set(now + self.settings.reconnect_interval, self._reconnect)
+        failed = list(self.members.failed)
+        alive = max(1, len(self.members) - len(failed) - len(self.members.left))
+        if not failed or self._random.random() > len(failed) / alive:
+            return
+        member = self.members.get(self._random.choice(failed))
+        if member is not None:
+            self.swim.exchange(member.address, now, join=True)
+
+    def _check_queues(self, now: float) -> None:
+        self._alarms.set(now + self.settings.queue_check_interval, self._check_queues)
+        most = max(self.settings.queue_min, 2 * len(self.members))
+        for name, queue in zip(("intent", "query", "event"), self.queues, strict=True):
+            if len(queue) > most:
+                self._tell(swim.Problem(f"the {name} queue has {len(queue)} messages: the oldest are dropped", True))
+                queue.prune(most)
+
+    def _has_others(self) -> bool:
+        return any(one.status is Status.ALIVE and one.name != self.name for one in self.members)
+
+    def _tell(self, output: Event | swim.Output) -> None:
+        self._outputs.append(output)
+
+
+def _remembered(l_time: int, said: Sequence[tuple[str, bytes]]) -> UserEvents:
+    """The events of one time, as they stand in an exchange of states."""
+    entries = [UserEventsEntry(name=name, payload=payload or None) for name, payload in said]
+    return UserEvents(events=tuple(entries), l_time=l_time)

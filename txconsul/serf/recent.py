@@ -1,0 +1,54 @@
+"""
+Which events and queries were seen already: a ring of the last times, each with what was said at it.
+
+Source: the wire documents, GOSSIP section 5 (events and queries).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+from txconsul.serf.lamport import LamportClock
+
+__all__ = ["RING_SLOTS", "Recent"]
+
+#: How many times back are remembered; what is older is taken for seen.
+RING_SLOTS = 512
+#: Different things said at one time. A clock gives each of a node's messages a time of its own; that several nodes
+#: choose the same one is rare, and that hundreds do is made up.
+PER_TIME_MAX = 512
+
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Recent(Generic[T]):
+    """
+    @ivar clock: the clock by which these messages are dated.
+    @ivar minimum: what is older was before this node's time.
+    """
+
+    def __init__(self) -> None:
+        self.clock = LamportClock()
+        self.minimum = 0
+        self._slots: list[tuple[int, list[T]] | None] = [None] * RING_SLOTS
+
+    def is_new(self, l_time: int, what: T) -> bool:
+        """Whether this was not seen before. From now on it was."""
+        self.clock.witness(l_time)
+        if l_time < self.minimum or (self.clock.time > RING_SLOTS and l_time < self.clock.time - RING_SLOTS):
+            return False
+        place = l_time % RING_SLOTS
+        slot = self._slots[place]
+        if slot is None or slot[0] != l_time:
+            self._slots[place] = (l_time, [what])
+            return True
+        if what in slot[1] or len(slot[1]) >= PER_TIME_MAX:
+            return False
+        slot[1].append(what)
+        return True
+
+    def slots(self) -> Iterator[tuple[int, list[T]] | None]:
+        """The ring as it stands: each slot's time and what was said at it."""
+        return iter(self._slots)
