@@ -36,6 +36,7 @@ LAYERS = {
     "txconsul.storage": 2,
     "txconsul.driver": 3,
     "txconsul.consensus": 3,
+    "txconsul.gossip": 3,
     "txconsul.endpoints": 4,
     "txconsul.http": 5,
     "txconsul.dns": 5,

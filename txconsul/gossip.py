@@ -1,0 +1,494 @@
+"""
+A gossip pool: drives a Serf node over a network.
+
+L{GossipPool} is a Twisted service and needs no Consul server: it finds the others, tells who comes, goes and fails, and
+carries events and queries. The agent has one for its datacenter and, on a server, one for all datacenters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from os import urandom
+from random import Random
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txconsul.driver import Driver
+from txconsul.serf import outputs as serf
+from txconsul.serf.node import SerfNode
+from txconsul.serf.settings import Settings
+from txconsul.swim import outputs as swim
+from txconsul.swim.keyring import Keyring
+from txconsul.swim.messages import BadGossip, ErrorMessage
+from txconsul.swim.packet import Wrapping
+from txconsul.swim.stream import StreamMessage, StreamReader, write_stream
+
+__all__ = ["GossipPool", "JoinFailed"]
+
+#: Streams that others may have open to us at a time: memberlist's limit of exchanges.
+STREAMS_MAX = 128
+#: How often a free port is looked for that both TCP and UDP can have.
+_PORT_TRIES = 10
+
+_log = Logger()
+
+
+class JoinFailed(Exception):
+    """Nobody at an address could be joined. The message says why."""
+
+
+@lru_cache(maxsize=4096)
+def _host(addr: bytes) -> str:
+    """An address's text."""
+    return str(ip_address(addr))
+
+
+@lru_cache(maxsize=4096)
+def _addr(host: str) -> bytes:
+    """An address's bytes, of IPv4 where that is what it is."""
+    address = ip_address(host)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).packed
+
+
+class GossipPool(Service):
+    """
+    One node of a pool.
+
+    @ivar node: the core; to be looked at. None before the service has started.
+    @ivar heard: called with each event of L{txconsul.serf.outputs}; may be replaced.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        name: str,
+        *,
+        settings: Settings,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        advertise: tuple[str, int] | None = None,
+        tags: Mapping[str, str] | None = None,
+        keyring: Keyring | None = None,
+        label: bytes = b"",
+        verify_incoming: bool = True,
+        verify_outgoing: bool = True,
+        compress: bool = True,
+        refuse: Callable[[list[Any]], str] | None = None,
+        random: Random | None = None,
+        entropy: Callable[[int], bytes] = urandom,
+    ) -> None:
+        """
+        @param network: an L{INetwork<txconsul.interfaces.INetwork>}.
+        @param name: of this node, unique in the pool.
+        @param host: the address that is listened at; C{port} is both TCP's and UDP's, 0 for any that is free.
+        @param advertise: the address and port that others are told, if they reach this node by another.
+        @param keyring: the pool's keys, if it is encrypted.
+        @param refuse: why others are not let in; see L{SerfNode}.
+        @param random: where chance comes from; a test gives its own.
+        @param entropy: for nonces.
+        """
+        self.name = name  # type: ignore[assignment]
+        self.node: SerfNode | None = None
+        self.heard: Callable[[serf.Event], object] = lambda event: None
+        self._network = network
+        self._settings = settings
+        self._place = (host, port)
+        self._advertise = advertise
+        self._tags = dict(tags or {})
+        self._compress = compress
+        self._refuse = refuse
+        self._keyring = keyring
+        self._random = random or Random()
+        self._wrapping = Wrapping(
+            label, keyring, entropy=entropy, verify_incoming=verify_incoming, verify_outgoing=verify_outgoing
+        )
+        self._driver: Driver | None = None
+        self._listening: list[IListeningPort] = []
+        self._packets = _Packets(self)
+        self._joins: dict[int, Deferred[None]] = {}
+        self._left: list[Deferred[None]] = []
+        self.streams: set[_Stream] = set()
+
+    # ---- running ----
+
+    @inlineCallbacks
+    def open(self) -> Any:
+        """
+        Listen, and begin to be a member of a pool of one.
+
+        @return: a Deferred firing when it does, or failing with
+            L{CannotListenError<twisted.internet.error.CannotListenError>}.
+        """
+        host, port = yield self._listen()
+        told_host, told_port = self._advertise or (host, port)
+        clock = self._network.clock
+        node = self.node = SerfNode(
+            self.name or "",
+            (_addr(told_host), told_port),
+            tags=self._tags,
+            settings=self._settings,
+            random=self._random,
+            now=clock.seconds(),
+            keyring=self._keyring,
+            overhead_bytes=self._wrapping.overhead_bytes,
+            refuse=self._refuse,
+        )
+        events: Mapping[type, Callable[[Any], object]] = {
+            serf.MemberEvent: self._tell,
+            serf.UserEventCame: self._tell,
+            serf.Asked: self._tell,
+            serf.QueryAck: self._tell,
+            serf.QueryAnswer: self._tell,
+            serf.QueryEnded: self._tell,
+            serf.NameLost: self._tell,
+            serf.RingChanged: self._tell,
+            serf.Joined: self._end_join,
+            serf.Left: self._end_leave,
+        }
+        wishes: Mapping[type, Callable[[Any], object]] = {
+            swim.Send: self._send,
+            swim.Request: self._request,
+            swim.Problem: self._warn,
+            swim.Conflict: self._warn_conflict,
+        }
+        self._driver = Driver(node, clock, {**events, **wishes})
+        self._driver.fed()
+
+    @inlineCallbacks
+    def _listen(self) -> Any:
+        """Take a port of both TCP and UDP. @return: a Deferred of address and port."""
+        host, wanted = self._place
+        quoted = host.replace(":", r"\:")
+        for tries_left in reversed(range(_PORT_TRIES if wanted == 0 else 1)):
+            streams = yield self._network.listen(f"tcp:{wanted}:interface={quoted}", _Streams(self))
+            port = streams.getHost().port
+            try:
+                packets = yield self._network.datagrams(f"udp:{port}:interface={quoted}", self._packets)
+            except CannotListenError:
+                yield streams.stopListening()
+                if not tries_left:
+                    raise
+                continue
+            self._listening = [streams, packets]
+            return host, port
+
+    def startService(self) -> None:
+        """See L{Service}. Failing to listen is logged; who wants to know calls L{open}."""
+        super().startService()
+        if self.node is None:
+            self.open().addErrback(lambda failure: _log.failure("gossip cannot listen", failure))
+
+    @inlineCallbacks
+    def stopService(self) -> Any:
+        """See L{Service}: stop without a word, which the others take for a failure. L{leave} says goodbye."""
+        super().stopService()
+        if self._driver is not None:
+            self._driver.stop()
+        for stream in list(self.streams):
+            stream.abandon()
+        listening, self._listening = self._listening, []
+        for port in listening:
+            yield port.stopListening()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where others reach this node."""
+        addr, port = self.core.swim.me.address
+        return _host(addr), port
+
+    @property
+    def core(self) -> SerfNode:
+        """The core, which must have been opened."""
+        assert self.node is not None, "the pool is not open"
+        return self.node
+
+    # ---- verbs ----
+
+    def join(self, host: str, port: int, *, ignore_old: bool = False) -> Deferred[None]:
+        """
+        Join the pool of whoever is at an address.
+
+        @param host: an IP address.
+        @return: a Deferred firing when it is joined, or failing with L{JoinFailed}.
+        """
+        number = self.core.join((_addr(host), port), self._now(), ignore_old=ignore_old)
+        joined: Deferred[None] = Deferred()
+        self._joins[number] = joined
+        self._fed()
+        return joined
+
+    def leave(self) -> Deferred[None]:
+        """Leave so that the others know it for that. @return: a Deferred firing when this may be stopped."""
+        left: Deferred[None] = Deferred()
+        self._left.append(left)
+        self.core.leave(self._now())
+        self._fed()
+        return left
+
+    def do(self, verb: Callable[[SerfNode, float], Any]) -> Any:
+        """
+        Have the core do something, with the time: C{pool.do(lambda node, now: node.event("deploy", b"", now))}.
+
+        @return: what that returns; it may raise.
+        """
+        try:
+            return verb(self.core, self._now())
+        finally:
+            self._fed()
+
+    # ---- what comes in ----
+
+    def packet(self, data: bytes, host: str, port: int) -> None:
+        """A datagram."""
+        node = self.node
+        if node is None:
+            return
+        try:
+            opened = self._wrapping.open(data)
+        except BadGossip as error:
+            _log.warn("gossip packet from {host}:{port} is refused: {error}", host=host, port=port, error=error)
+            return
+        for damage in opened.damage:
+            _log.warn("gossip packet from {host}:{port} is damaged: {damage}", host=host, port=port, damage=damage)
+        sender, now = (_addr(host), port), self._now()
+        for message in opened.messages:
+            node.receive(message, sender, now)
+        self._fed()
+
+    def serve(self, request: StreamMessage) -> bytes | None:
+        """A request over a stream. @return: the bytes of the answer, if there is one."""
+        answer = self.core.serve(request, self._now())
+        self._fed()
+        return None if answer is None else self.written(answer)
+
+    def written(self, message: StreamMessage) -> bytes:
+        """A message's bytes on a stream."""
+        return write_stream(message, self._wrapping, compress=self._compress)
+
+    def reader(self) -> StreamReader:
+        """For what comes on a new stream."""
+        return StreamReader(self._wrapping)
+
+    @property
+    def stream_timeout(self) -> float:
+        """How long a stream may take, seconds."""
+        return self._settings.timing.stream_timeout
+
+    def call_later(self, seconds: float, function: Callable[[], None]) -> IDelayedCall:
+        """Have a function called, on the network's clock."""
+        call: IDelayedCall = self._network.clock.callLater(seconds, function)
+        return call
+
+    # ---- carrying out ----
+
+    def _send(self, packet: swim.Send) -> None:
+        addr, port = packet.to
+        data = self._wrapping.seal(packet.data, compress=self._compress, checksum=packet.checksum)
+        if self._packets.transport is not None:
+            self._packets.transport.write(data, (_host(addr), port))
+
+    def _request(self, request: swim.Request) -> None:
+        addr, port = request.to
+        quoted = _host(addr).replace(":", r"\:")
+        seconds = max(0.0, request.deadline - self._now())
+        asking = _Asking(self, request, seconds)
+        connecting = self._network.connect(f"tcp:{quoted}:{port}", Factory.forProtocol(lambda: asking))  # type: ignore[arg-type]
+        connecting.addErrback(asking.not_connected)
+
+    def answered(self, number: int, answer: StreamMessage | None) -> None:
+        """The answer to a request came."""
+        self.core.answered(number, answer, self._now())
+        self._fed()
+
+    def failed(self, number: int, reason: str) -> None:
+        """A request came to nothing."""
+        self.core.failed(number, reason, self._now())
+        self._fed()
+
+    def _tell(self, event: serf.Event) -> None:
+        self.heard(event)
+
+    def _end_join(self, ended: serf.Joined) -> None:
+        joined = self._joins.pop(ended.number, None)
+        if joined is None:
+            return
+        if ended.problem:
+            joined.errback(JoinFailed(ended.problem))
+        else:
+            joined.callback(None)
+
+    def _end_leave(self, _: serf.Left) -> None:
+        waiting, self._left = self._left, []
+        for left in waiting:
+            left.callback(None)
+
+    def _warn(self, problem: swim.Problem) -> None:
+        (_log.warn if problem.severe else _log.info)("gossip: {text}", text=problem.text)
+
+    def _warn_conflict(self, conflict: swim.Conflict) -> None:
+        _log.warn(
+            "gossip: {name} is claimed by {known} and by {other}",
+            name=conflict.known.name,
+            known=_host(conflict.known.addr),
+            other=_host(conflict.other.addr),
+        )
+
+    def _now(self) -> float:
+        now: float = self._network.clock.seconds()
+        return now
+
+    def _fed(self) -> None:
+        if self._driver is not None:
+            self._driver.fed()
+
+
+class _Packets(DatagramProtocol):
+    """UDP's end of a pool."""
+
+    def __init__(self, pool: GossipPool) -> None:
+        self._pool = pool
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """See L{DatagramProtocol}."""
+        self._pool.packet(datagram, addr[0], addr[1])
+
+
+class _Stream(Protocol):
+    """One connection that carries one request, and at most one answer."""
+
+    def __init__(self, pool: GossipPool) -> None:
+        self._pool = pool
+        self._reader = pool.reader()
+        self._timer: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """See L{Protocol}."""
+        self._pool.streams.add(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See L{Protocol}."""
+        self._pool.streams.discard(self)
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def abandon(self) -> None:
+        """Break the connection off."""
+        transport: Any = self.transport
+        if transport is not None:
+            transport.abortConnection()
+
+
+class _Serving(_Stream):
+    """A stream that somebody else opened."""
+
+    _served = False
+
+    def connectionMade(self) -> None:
+        """See L{Protocol}."""
+        super().connectionMade()
+        self._timer = self._pool.call_later(self._pool.stream_timeout, self.abandon)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See L{Protocol}."""
+        transport: Any = self.transport
+        if self._served:
+            return
+        try:
+            request = self._reader.feed(data)
+            answer = None if request is None else self._pool.serve(request)
+        except BadGossip as error:
+            _log.warn("gossip stream from {peer} is refused: {error}", peer=transport.getPeer(), error=error)
+            request, answer = None, self._pool.written(ErrorMessage(error=str(error)))
+            self._served = True
+        if answer is not None:
+            transport.write(answer)
+        if request is not None or self._served:
+            self._served = True
+            transport.loseConnection()
+
+
+class _Streams(Factory):
+    """TCP's end of a pool."""
+
+    noisy = False
+
+    def __init__(self, pool: GossipPool) -> None:
+        self._pool = pool
+
+    def buildProtocol(self, addr: Any) -> Protocol | None:
+        """See L{Factory}."""
+        if len(self._pool.streams) >= STREAMS_MAX:
+            _log.warn("too many gossip streams: one from {peer} is refused", peer=addr)
+            return None
+        return _Serving(self._pool)
+
+
+class _Asking(_Stream):
+    """A stream that this node opened."""
+
+    def __init__(self, pool: GossipPool, request: swim.Request, seconds: float) -> None:
+        super().__init__(pool)
+        self._request = request
+        self._ended = False
+        self._timer = pool.call_later(seconds, self._too_late)
+
+    def connectionMade(self) -> None:
+        """See L{Protocol}."""
+        super().connectionMade()
+        transport: Any = self.transport
+        if self._ended:
+            transport.abortConnection()
+            return
+        transport.write(self._pool.written(self._request.message))
+        if not self._request.wants_answer:
+            self._end(lambda: self._pool.answered(self._request.number, None))
+            transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """See L{Protocol}."""
+        if self._ended:
+            return
+        transport: Any = self.transport
+        try:
+            answer = self._reader.feed(data)
+        except BadGossip as error:
+            self._fail(str(error))
+            transport.abortConnection()
+            return
+        if answer is not None:
+            self._end(lambda: self._pool.answered(self._request.number, answer))
+            transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See L{Protocol}."""
+        super().connectionLost(reason)
+        self._fail(f"closed without an answer: {reason.getErrorMessage()}")
+
+    def not_connected(self, failure: Failure) -> None:
+        """There was no connection."""
+        self._fail(failure.getErrorMessage())
+
+    def _too_late(self) -> None:
+        self._fail("no answer in time")
+        self.abandon()
+
+    def _fail(self, reason: str) -> None:
+        self._end(lambda: self._pool.failed(self._request.number, reason))
+
+    def _end(self, tell: Callable[[], None]) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        tell()
