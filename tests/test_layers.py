@@ -60,6 +60,7 @@ MAY = {
 
 #: What a module may import beyond its layer's rule.
 BEYOND = {
+    "txconsul.serf": {"txconsul.swim"},
     "txconsul.endpoints": {"txconsul.serf.coordinate", "txconsul.state"},
     "txconsul.http": {"txconsul.http.parser", "txconsul.http.request"},
     "txconsul.dns": {"txconsul.dns.message"},

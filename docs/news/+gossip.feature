@@ -1,0 +1,1 @@
+`txconsul.gossip.GossipPool` is a Twisted service that forms a pool by SWIM and Serf, in one pool with HashiCorp's own Serf, plain or encrypted: members and their tags, failures, events, queries, keys and network coordinates (docs/gossip.md). The agent does not use it yet.

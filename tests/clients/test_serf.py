@@ -1,0 +1,212 @@
+"""
+Debian's C{serf} in one pool with ours: who is there, events and queries both ways, keys, leaving and failing.
+
+It is skipped where C{serf} is not installed (script/debian-packages).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from base64 import b64encode
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+from unittest import SkipTest
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.real.process import DEADLINE_SECONDS, Process, environment
+from txconsul.gossip import GossipPool
+from txconsul.net.direct import DirectNetwork
+from txconsul.serf.messages import Status
+from txconsul.serf.outputs import Asked, QueryAnswer, UserEventCame
+from txconsul.serf.settings import Settings
+from txconsul.swim.keyring import Keyring
+from txconsul.swim.timing import LOCAL
+
+OLD, NEW = bytes(range(32)), bytes(range(1, 33))
+#: Each node has a loopback address of its own, where the usual ports are free.
+_ADDRESSES = (f"127.77.{number >> 8}.{number & 255}" for number in count(1))
+
+
+class SerfTests(TestCase):
+    """A pool of both."""
+
+    def setUp(self) -> None:
+        if shutil.which("serf") is None:
+            raise SkipTest("serf is not installed: script/debian-packages")
+        self.pools: list[GossipPool] = []
+        self.logs: list[Process] = []
+        self.heard: dict[str, list[Any]] = {}
+
+    @inlineCallbacks
+    def tearDown(self) -> Any:
+        for pool in self.pools:
+            yield pool.stopService()
+        for log in self.logs:
+            log.popen.kill()
+            log.wait()
+
+    @inlineCallbacks
+    def peer(self, name: str, *arguments: str) -> Any:
+        """A C{serf} agent. @return: its address."""
+        address = next(_ADDRESSES)
+        command = ["serf", "agent", f"-node={name}", f"-bind={address}:7946", f"-rpc-addr={address}:7373"]
+        command += ["-profile=local", "-log-level=debug", "-tag", "role=web", *arguments]
+        log = Process(command, cwd="/", env=environment())
+        self.logs.append(log)
+        yield deferToThread(log.wait_for, "Serf agent starting|agent: Serf agent|Log data will now stream")
+        yield self.until(lambda: self.members(address) != {})
+        return address
+
+    @inlineCallbacks
+    def ours(self, name: str, join: str, key: bytes | None = None) -> Any:
+        """A node of ours that joins."""
+        ring = None if key is None else Keyring([key])
+        settings = Settings(timing=LOCAL)
+        pool = GossipPool(
+            DirectNetwork(reactor),
+            name,
+            settings=settings,
+            host=next(_ADDRESSES),
+            port=7946,
+            tags={"role": "tx"},
+            keyring=ring,
+        )
+        self.pools.append(pool)
+        heard = self.heard[name] = []
+
+        def hear(event: Any) -> None:
+            heard.append(event)
+            if isinstance(event, Asked):
+                pool.do(lambda node, now: node.answer(event.key, f"I am {name}".encode(), now))
+
+        pool.heard = hear
+        yield pool.open()
+        yield pool.join(join, 7946)
+        return pool
+
+    def run_serf(self, address: str, command: str, *arguments: str) -> Deferred[str]:
+        """A command of C{serf}. @return: a Deferred of what it printed."""
+
+        def run() -> str:
+            done = subprocess.run(
+                ["serf", command, f"-rpc-addr={address}:7373", *arguments],
+                capture_output=True,
+                text=True,
+                timeout=DEADLINE_SECONDS,
+                check=False,
+            )
+            return done.stdout + done.stderr
+
+        return deferToThread(run)
+
+    def members(self, address: str) -> dict[str, str]:
+        """Status by name, as a C{serf} agent has it."""
+        done = subprocess.run(
+            ["serf", "members", f"-rpc-addr={address}:7373", "-format=json"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            return {}
+        return {one["name"]: one["status"] for one in json.loads(done.stdout)["members"]}
+
+    @inlineCallbacks
+    def until(self, done: Callable[[], bool]) -> Any:
+        """Wait until something is so."""
+        clock: Any = reactor
+        end = clock.seconds() + DEADLINE_SECONDS
+        while not done():
+            if clock.seconds() > end:
+                self.fail("it did not happen:\n" + "\n".join(log.output for log in self.logs))
+            yield deferLater(clock, 0.1, lambda: None)
+
+    def events(self, name: str) -> set[tuple[str, bytes]]:
+        """The user events that a node of ours heard."""
+        return {(one.name, one.payload) for one in self.heard[name] if isinstance(one, UserEventCame)}
+
+    @inlineCallbacks
+    def everything(self, key: bytes | None) -> Any:
+        """All that a pool does, plain or encrypted."""
+        encryption = [] if key is None else [f"-encrypt={b64encode(key).decode()}"]
+        first = yield self.peer("s1", *encryption)
+        one = yield self.ours("tx1", first, key)
+        second = yield self.peer("s2", *encryption, f"-join={one.address[0]}:7946")
+        two = yield self.ours("tx2", first, key)
+        everybody = dict.fromkeys(["s1", "s2", "tx1", "tx2"], "alive")
+        yield self.until(lambda: self.members(first) == self.members(second) == everybody)
+        yield self.until(lambda: {m.name: m.status.name.lower() for m in two.core.members} == everybody)
+
+        yield self.run_serf(second, "event", "-coalesce=false", "deploy", "v1")
+        one.do(lambda node, now: node.event("ours", b"v2", now))
+        yield self.until(lambda: self.events("tx2") == {("deploy", b"v1"), ("ours", b"v2")})
+        yield deferToThread(self.logs[1].wait_for, "Received event: user-event: ours")
+
+        said = yield self.run_serf(first, "query", "-timeout=4s", "who", "?")
+        self.assertIn("Response from 'tx1': I am tx1", said)
+        self.assertIn("Total Acks: 4", said)
+        reached = yield self.run_serf(second, "reachability")
+        self.assertIn("Successfully contacted all live nodes", reached)
+        one.do(lambda node, now: node.query("back", b"", now))
+        yield self.until(lambda: {a.sender for a in self.heard["tx1"] if isinstance(a, QueryAnswer)} == {"tx1", "tx2"})
+
+        yield self.run_serf(second, "tags", "-set", "version=2")
+        one.do(lambda node, now: node.change_tags({"role": "tx", "more": "yes"}, now))
+        yield self.until(lambda: "version" in two.core.members.get("s2").tags)
+        yield self.until(lambda: two.core.members.get("tx1").tags.get("more") == "yes")
+
+    @inlineCallbacks
+    def test_plain(self) -> Any:
+        """Members, events, queries, tags, coordinates; leaving and failing, on both sides."""
+        yield self.everything(None)
+        one, two = self.pools
+        first, second = (log.popen.args[3].split("=")[1].split(":")[0] for log in self.logs)  # type: ignore[index]
+        yield self.until(lambda: len(one.core.positions) == 4)
+        rtt = ""
+        while "rtt:" not in rtt:
+            rtt = yield self.run_serf(first, "rtt", "s1", "tx1")
+        yield two.leave()
+        yield two.stopService()
+        yield self.until(lambda: self.members(first).get("tx2") == "left")
+        yield self.run_serf(second, "leave")
+        yield self.until(lambda: one.core.members.get("s2").status is Status.LEFT)
+        yield one.stopService()
+        yield self.until(lambda: self.members(first).get("tx1") == "failed")
+        self.no_errors()
+
+    @inlineCallbacks
+    def test_killed(self) -> Any:
+        """A C{serf} that is killed has failed; forced to leave by the other side, it has left."""
+        first = yield self.peer("s1")
+        one = yield self.ours("tx1", first)
+        yield self.ours("tx2", first)
+        yield self.until(lambda: len(self.members(first)) == 3)
+        self.logs[0].popen.kill()
+        yield self.until(lambda: one.core.members.get("s1").status is Status.FAILED)
+        one.do(lambda node, now: node.force_leave("s1", now))
+        yield self.until(lambda: self.pools[1].core.members.get("s1").status is Status.LEFT)
+
+    @inlineCallbacks
+    def test_encrypted(self) -> Any:
+        """The same with encryption, and a new key over all."""
+        yield self.everything(OLD)
+        first = self.logs[0].popen.args[3].split("=")[1].split(":")[0]  # type: ignore[index]
+        for option, key in (("-install", NEW), ("-use", NEW), ("-remove", OLD)):
+            said = yield self.run_serf(first, "keys", option, b64encode(key).decode())
+            self.assertIn("Successfully", said)
+        self.assertEqual([pool._keyring.keys for pool in self.pools if pool._keyring is not None], [[NEW], [NEW]])
+        self.no_errors()
+
+    def no_errors(self) -> None:
+        """No peer had anything to complain of in what it read."""
+        bad = ("Decrypt packet failed", "not supported", "Failed to decode", "invalid checksum", "Decompress")
+        for log in self.logs:
+            self.assertEqual([line for line in log.lines if any(one in line for one in bad)], [])
