@@ -14,6 +14,7 @@ from random import SystemRandom
 
 from twisted.logger import globalLogBeginner, textFileLogObserver
 
+from txconsul.simulation.gossip_experiments import EXPERIMENTS
 from txconsul.simulation.invariants import Broken
 from txconsul.simulation.report import failure
 from txconsul.simulation.world import World
@@ -57,12 +58,29 @@ def _parser() -> argparse.ArgumentParser:
     raft.add_argument("--servers", type=int, choices=(1, 3, 5), help="else the seed chooses")
     raft.add_argument("--jobs", type=int, default=1, metavar="J", help="processes")
     raft.add_argument("--lines", type=int, default=40, metavar="L", help="of the transcript, with --seed")
+    gossip = kinds.add_parser("gossip", help="pools of gossip nodes: what they do, measured in virtual time")
+    gossip.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help=f"{', '.join(EXPERIMENTS)}; else all")
+    gossip.add_argument("--seed", type=int, default=1)
     return parser
+
+
+def _measure(names: Sequence[str], seed: int) -> int:
+    """Print what each experiment gives. @return: the exit status."""
+    unknown = [name for name in names if name not in EXPERIMENTS]
+    if unknown:
+        print(f"no such experiment: {', '.join(unknown)}; there are {', '.join(EXPERIMENTS)}", file=sys.stderr)
+        return 2
+    for name in names or EXPERIMENTS:
+        for line in EXPERIMENTS[name](seed):
+            print(f"{name}: {line}", flush=True)
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """@return: the exit status: 1 if anything was broken."""
     options = _parser().parse_args(arguments)
+    if options.kind == "gossip":
+        return _measure(options.experiments, options.seed)
     if options.seed is not None:
         globalLogBeginner.beginLoggingTo([textFileLogObserver(sys.stderr)], redirectStandardIO=False)
         told = simulate(options.seed, options.servers, options.until, options.lines)

@@ -33,6 +33,7 @@ class Beliefs:
 
     @ivar name: this node's own name.
     @ivar members: everybody known, this node and the recently gone included.
+    @ivar gone: names of members who failed or left, and are still known.
     @ivar broadcasts: what is to be told.
     @ivar leaving: whether this node has said that it leaves: from then on it does not defend itself.
     """
@@ -52,6 +53,7 @@ class Beliefs:
         """
         self.name = name
         self.members = members
+        self.gone: set[str] = set()
         self.broadcasts = Broadcasts()
         self.leaving = False
         self.awareness = Awareness(timing.awareness_max_multiplier)
@@ -124,6 +126,7 @@ class Beliefs:
                 self._refute(known, said.incarnation)
             return
         self._suspicions.pop(said.node, None)
+        self.gone.discard(said.node)
         if known is not None and known.state is State.ALIVE:
             other = replace(other, changed=known.changed)
         self.members.put(other)
@@ -191,7 +194,19 @@ class Beliefs:
         state = State.LEFT if said.from_ == said.node else State.DEAD
         gone = replace(known, incarnation=said.incarnation, state=state, changed=now)
         self.members.put(gone)
+        self.gone.add(said.node)
         self._tell(MemberChanged(Change.GONE, gone))
+
+    def forget_gone(self, now: float) -> None:
+        """Who has been gone for so long that all must have heard of it is not known any more."""
+        long = []
+        for name in self.gone:
+            member = self.members.get(name)
+            if member is not None and name != self.name and now - member.changed > self._timing.gossip_to_the_dead_time:
+                long.append(member)
+        if long:
+            self.members.forget(long)
+            self.gone.difference_update([member.name for member in long])
 
     def merge(self, nodes: Sequence[NodeState], now: float) -> None:
         """

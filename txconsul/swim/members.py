@@ -77,7 +77,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Base:
-    """Members that many tables begin with. It never changes."""
+    """Members that many tables begin with: all of them alive. It never changes."""
 
     __slots__ = ("members", "places")
 

@@ -288,10 +288,7 @@ class SwimNode:
                 return member
 
     def _begin_round(self, now: float) -> None:
-        after = self.timing.gossip_to_the_dead_time
-        gone = [one for one in self.members if one.is_gone and now - one.changed > after and one.name != self.name]
-        if gone:
-            self.members.forget(gone)
+        self._beliefs.forget_gone(now)
         self._order = Permutation(self.members.places, self._random)
 
     def _begin_probe(self, member: Member, now: float) -> None:
