@@ -12,7 +12,7 @@ from txconsul.serf.members import Member
 from txconsul.swim.members import Address
 
 __all__ = ["Asked", "Event", "EventKind", "Joined", "Left", "MemberEvent", "NameLost", "QueryAck", "QueryAnswer"]
-__all__ += ["QueryEnded", "RingChanged", "UserEventCame"]
+__all__ += ["MembersChanged", "QueryEnded", "RingChanged", "UserEventCame"]
 
 
 class EventKind(Enum):
@@ -30,6 +30,13 @@ class MemberEvent(NamedTuple):
 
     kind: EventKind
     member: Member
+
+
+class MembersChanged(NamedTuple):
+    """The same of several members, where events are coalesced; each as it is from now on."""
+
+    kind: EventKind
+    members: tuple[Member, ...]
 
 
 class UserEventCame(NamedTuple):
@@ -101,5 +108,15 @@ class RingChanged(NamedTuple):
 
 
 Event = (
-    MemberEvent | UserEventCame | Asked | QueryAck | QueryAnswer | QueryEnded | Joined | Left | NameLost | RingChanged
+    MemberEvent
+    | MembersChanged
+    | UserEventCame
+    | Asked
+    | QueryAck
+    | QueryAnswer
+    | QueryEnded
+    | Joined
+    | Left
+    | NameLost
+    | RingChanged
 )

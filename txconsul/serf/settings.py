@@ -28,6 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @ivar reconnect_timeout: how long a failed member is tried again and remembered.
     @ivar tombstone_timeout: how long a member that left is remembered.
     @ivar leave_propagate_delay: how long a node that leaves stays up to be heard.
+    @ivar coalesce_period: how long member events may be held back to be told together; with C{quiescent_period}, how
+        long after the last one. Both 0: each is told at once. The same of user events with C{user_} before.
     @ivar queue_min: queues are pruned above this, or twice the number of members.
     """
 
@@ -42,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     intent_timeout: float = 300.0
     broadcast_timeout: float = 5.0
     leave_propagate_delay: float = 1.0
+    coalesce_period: float = 0.0
+    quiescent_period: float = 0.0
+    user_coalesce_period: float = 0.0
+    user_quiescent_period: float = 0.0
     queue_check_interval: float = 30.0
     queue_min: int = 4096
     event_bytes_max: int = 512
