@@ -23,11 +23,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txconsul.driver import Driver
+from txconsul.gossip_files import KeyringFile, SnapshotFile
 from txconsul.serf import outputs as serf
+from txconsul.serf.coalesce import Coalescer, MemberCoalescer, UserEventCoalescer
 from txconsul.serf.node import SerfNode
 from txconsul.serf.settings import Settings
+from txconsul.storage.worker import Inline, Worker
 from txconsul.swim import outputs as swim
 from txconsul.swim.keyring import Keyring
+from txconsul.swim.members import Address
 from txconsul.swim.messages import BadGossip, ErrorMessage
 from txconsul.swim.packet import Wrapping
 from txconsul.swim.stream import StreamMessage, StreamReader, write_stream
@@ -79,6 +83,10 @@ class GossipPool(Service):
         advertise: tuple[str, int] | None = None,
         tags: Mapping[str, str] | None = None,
         keyring: Keyring | None = None,
+        keyring_file: str | None = None,
+        snapshot: str | None = None,
+        rejoin_after_leave: bool = False,
+        worker: Worker | None = None,
         label: bytes = b"",
         verify_incoming: bool = True,
         verify_outgoing: bool = True,
@@ -93,6 +101,11 @@ class GossipPool(Service):
         @param host: the address that is listened at; C{port} is both TCP's and UDP's, 0 for any that is free.
         @param advertise: the address and port that others are told, if they reach this node by another.
         @param keyring: the pool's keys, if it is encrypted.
+        @param keyring_file: where the keys are kept. If there is a file it counts, otherwise it is made of C{keyring}.
+        @param snapshot: the file by which the node finds its pool again when it is started anew.
+        @param rejoin_after_leave: also if it had left.
+        @param worker: does what blocks; a L{DiskThread<txconsul.storage.worker.DiskThread>}, or else it is done on the
+            spot. It is not closed.
         @param refuse: why others are not let in; see L{SerfNode}.
         @param random: where chance comes from; a test gives its own.
         @param entropy: for nonces.
@@ -109,9 +122,16 @@ class GossipPool(Service):
         self._refuse = refuse
         self._keyring = keyring
         self._random = random or Random()
-        self._wrapping = Wrapping(
-            label, keyring, entropy=entropy, verify_incoming=verify_incoming, verify_outgoing=verify_outgoing
+        self._wrap = lambda ring: Wrapping(
+            label, ring, entropy=entropy, verify_incoming=verify_incoming, verify_outgoing=verify_outgoing
         )
+        self._wrapping: Wrapping = self._wrap(keyring)
+        worker, clock = worker or Inline(), network.clock
+        self._snapshot = (
+            None if snapshot is None else SnapshotFile(snapshot, clock, worker, rejoin_after_leave=rejoin_after_leave)
+        )
+        self._keyring_file = None if keyring_file is None else KeyringFile(keyring_file, clock, worker)
+        self._coalescing = self._coalescers()
         self._driver: Driver | None = None
         self._listening: list[IListeningPort] = []
         self._packets = _Packets(self)
@@ -127,8 +147,14 @@ class GossipPool(Service):
         Listen, and begin to be a member of a pool of one.
 
         @return: a Deferred firing when it does, or failing with
-            L{CannotListenError<twisted.internet.error.CannotListenError>}.
+            L{CannotListenError<twisted.internet.error.CannotListenError>}, or with what is wrong with the files:
+            L{BadKey<txconsul.swim.keyring.BadKey>}, L{DiskFailed<txconsul.errors.DiskFailed>}.
         """
+        if self._keyring_file is not None:
+            self._keyring = yield self._keyring_file.open(self._keyring)
+            self._wrapping = self._wrap(self._keyring)
+        if self._snapshot is not None:
+            yield self._snapshot.open()
         host, port = yield self._listen()
         told_host, told_port = self._advertise or (host, port)
         clock = self._network.clock
@@ -144,14 +170,14 @@ class GossipPool(Service):
             refuse=self._refuse,
         )
         events: Mapping[type, Callable[[Any], object]] = {
-            serf.MemberEvent: self._tell,
-            serf.UserEventCame: self._tell,
+            serf.MemberEvent: self._remember,
+            serf.UserEventCame: self._remember,
             serf.Asked: self._tell,
             serf.QueryAck: self._tell,
             serf.QueryAnswer: self._tell,
             serf.QueryEnded: self._tell,
             serf.NameLost: self._tell,
-            serf.RingChanged: self._tell,
+            serf.RingChanged: self._keep_keys,
             serf.Joined: self._end_join,
             serf.Left: self._end_leave,
         }
@@ -161,8 +187,12 @@ class GossipPool(Service):
             swim.Problem: self._warn,
             swim.Conflict: self._warn_conflict,
         }
-        self._driver = Driver(node, clock, {**events, **wishes})
+        self._driver = Driver(node, clock, {**events, **wishes}, drained=self._keep_clocks)
         self._driver.fed()
+        if self._snapshot is not None:
+            node.remember(*self._snapshot.state.clocks)
+            rejoining = self._rejoin(dict(self._snapshot.state.members))
+            rejoining.addErrback(lambda failure: _log.failure("gossip cannot rejoin", failure))
 
     @inlineCallbacks
     def _listen(self) -> Any:
@@ -194,11 +224,20 @@ class GossipPool(Service):
         super().stopService()
         if self._driver is not None:
             self._driver.stop()
+            self._keep_clocks()
+        for driver in self._coalescing.values():
+            driver.stop()
+            driver.core.flush()
+            for event in driver.core.take_output():
+                self.heard(event)
         for stream in list(self.streams):
             stream.abandon()
         listening, self._listening = self._listening, []
         for port in listening:
             yield port.stopListening()
+        for file in (self._snapshot, self._keyring_file):
+            if file is not None:
+                yield file.close()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -232,6 +271,9 @@ class GossipPool(Service):
         left: Deferred[None] = Deferred()
         self._left.append(left)
         self.core.leave(self._now())
+        self._keep_clocks()
+        if self._snapshot is not None:
+            self._snapshot.leave()
         self._fed()
         return left
 
@@ -245,6 +287,24 @@ class GossipPool(Service):
             return verb(self.core, self._now())
         finally:
             self._fed()
+
+    @inlineCallbacks
+    def _rejoin(self, members: Mapping[str, Address]) -> Any:
+        """Join whoever is remembered, one after the other, until one of them can be joined."""
+        others = [(name, *address) for name, address in members.items() if name != self.name]
+        self._random.shuffle(others)  # or all of a pool that comes back would begin with the same one
+        for name, addr, port in others:
+            if self.core.is_leaving:
+                return
+            try:
+                yield self.join(_host(addr), port)
+            except JoinFailed as error:
+                _log.info("gossip: {name} cannot be joined again: {error}", name=name, error=error)
+            else:
+                _log.info("gossip: joined again by {name}", name=name)
+                return
+        if others:
+            _log.warn("gossip: none of the {count} nodes that are remembered can be joined again", count=len(others))
 
     # ---- what comes in ----
 
@@ -318,6 +378,36 @@ class GossipPool(Service):
     def _tell(self, event: serf.Event) -> None:
         self.heard(event)
 
+    def _remember(self, event: serf.MemberEvent | serf.UserEventCame) -> None:
+        if self._snapshot is not None:
+            self._snapshot.hear(event)
+        coalescing = self._coalescing.get(type(event))
+        if coalescing is not None and coalescing.core.hear(event, self._now()):
+            coalescing.fed()
+        else:
+            self.heard(event)
+
+    def _keep_clocks(self) -> None:
+        if self._snapshot is not None:
+            self._snapshot.tick(self.core.l_times())
+
+    def _keep_keys(self, changed: serf.RingChanged) -> None:
+        if self._keyring_file is not None:
+            self._keyring_file.changed()
+        self.heard(changed)
+
+    def _coalescers(self) -> Mapping[type, _Coalescing]:
+        """Those that are asked for, each driven, by what they take."""
+        settings = self._settings
+        cores: dict[type, Coalescer[Any, Any]] = {}
+        if settings.coalesce_period > 0 and settings.quiescent_period > 0:
+            cores[serf.MemberEvent] = MemberCoalescer(settings.coalesce_period, settings.quiescent_period)
+        if settings.user_coalesce_period > 0 and settings.user_quiescent_period > 0:
+            cores[serf.UserEventCame] = UserEventCoalescer(
+                settings.user_coalesce_period, settings.user_quiescent_period
+            )
+        return {heard: _Coalescing(core, self._network.clock, self._tell) for heard, core in cores.items()}
+
     def _end_join(self, ended: serf.Joined) -> None:
         joined = self._joins.pop(ended.number, None)
         if joined is None:
@@ -350,6 +440,15 @@ class GossipPool(Service):
     def _fed(self) -> None:
         if self._driver is not None:
             self._driver.fed()
+
+
+class _Coalescing(Driver):
+    """Drives a coalescer."""
+
+    core: Coalescer[Any, Any]
+
+    def __init__(self, core: Coalescer[Any, Any], clock: Any, tell: Callable[[Any], object]) -> None:
+        super().__init__(core, clock, {serf.MembersChanged: tell, serf.UserEventCame: tell})
 
 
 class _Packets(DatagramProtocol):
