@@ -46,7 +46,7 @@ class SnapshotFile:
         L{DiskFailed<txconsul.errors.DiskFailed>} if it cannot be read; if there is none, nothing is remembered.
         """
         lines = yield self._journal.read(LINE_BYTES_MAX)
-        for problem in self.state.replay(lines):
+        for problem in self.state.replay(lines or ()):
             _log.warn("gossip snapshot {path}: {problem}", path=self._journal.path, problem=problem)
         self._append(b"")
 
@@ -94,7 +94,7 @@ class KeyringFile:
         """
         path = self._journal.path
         pieces = yield self._journal.read(KEYRING_BYTES_MAX + 1)
-        if not pieces:
+        if pieces is None:
             if given is None:
                 raise BadKey(f"there is no keyring {path}")
             self._ring = given

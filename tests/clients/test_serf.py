@@ -12,6 +12,7 @@ import subprocess
 from base64 import b64encode
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
@@ -24,9 +25,11 @@ from twisted.trial.unittest import TestCase
 from tests.real.process import DEADLINE_SECONDS, Process, environment
 from txconsul.gossip import GossipPool
 from txconsul.net.direct import DirectNetwork
+from txconsul.serf.keyring_file import write_keyring
 from txconsul.serf.messages import Status
 from txconsul.serf.outputs import Asked, QueryAnswer, UserEventCame
 from txconsul.serf.settings import Settings
+from txconsul.serf.snapshot import Snapshot
 from txconsul.swim.keyring import Keyring
 from txconsul.swim.timing import LOCAL
 
@@ -66,8 +69,8 @@ class SerfTests(TestCase):
         return address
 
     @inlineCallbacks
-    def ours(self, name: str, join: str, key: bytes | None = None) -> Any:
-        """A node of ours that joins."""
+    def ours(self, name: str, join: str | None, key: bytes | None = None, **options: Any) -> Any:
+        """A node of ours that joins, unless it is to find its pool by itself."""
         ring = None if key is None else Keyring([key])
         settings = Settings(timing=LOCAL)
         pool = GossipPool(
@@ -78,6 +81,7 @@ class SerfTests(TestCase):
             port=7946,
             tags={"role": "tx"},
             keyring=ring,
+            **options,
         )
         self.pools.append(pool)
         heard = self.heard[name] = []
@@ -89,7 +93,8 @@ class SerfTests(TestCase):
 
         pool.heard = hear
         yield pool.open()
-        yield pool.join(join, 7946)
+        if join is not None:
+            yield pool.join(join, 7946)
         return pool
 
     def run_serf(self, address: str, command: str, *arguments: str) -> Deferred[str]:
@@ -204,6 +209,57 @@ class SerfTests(TestCase):
             self.assertIn("Successfully", said)
         self.assertEqual([pool._keyring.keys for pool in self.pools if pool._keyring is not None], [[NEW], [NEW]])
         self.no_errors()
+
+    @inlineCallbacks
+    def test_keyringFiles(self) -> Any:
+        """A keyring that ours wrote is read by C{serf}; new keys are in the files of both, alike to the byte."""
+        theirs, own = Path(self.mktemp()).absolute(), Path(self.mktemp()).absolute()
+        theirs.write_bytes(write_keyring(Keyring([OLD])))
+        first = yield self.peer("s1", f"-keyring-file={theirs}")
+        yield self.ours("tx1", first, OLD, keyring_file=str(own))
+        for option in ("-install", "-use"):
+            said = yield self.run_serf(first, "keys", option, b64encode(NEW).decode())
+            self.assertIn("Successfully", said)
+        wanted = write_keyring(Keyring([NEW, OLD]))
+        yield self.until(lambda: own.read_bytes() == wanted == theirs.read_bytes())
+
+    @inlineCallbacks
+    def test_snapshots(self) -> Any:
+        """A snapshot that C{serf} wrote is read by ours, and the other way round: who has it finds the pool again."""
+        theirs, own = Path(self.mktemp()).absolute(), Path(self.mktemp()).absolute()
+        first = yield self.peer("s1", f"-snapshot={theirs}")
+        one = yield self.ours("tx1", first, snapshot=str(own))
+
+        def is_written() -> bool:
+            """It writes when something happens half a second after it wrote last."""
+            one.do(lambda node, now: node.event("deploy", b"v1", now))
+            return theirs.exists() and b"alive: tx1 " in (data := theirs.read_bytes()) and b"event-clock: " in data
+
+        yield self.until(is_written)
+        read, written = Snapshot(), Snapshot()
+        self.assertEqual(read.replay(theirs.read_bytes().splitlines(keepends=True)), [])
+        self.assertNotEqual(read.clocks[1], 0)
+        yield self.until(lambda: own.exists() and b"alive: s1 " in own.read_bytes())
+        yield one._snapshot._journal.flush()
+        self.assertEqual(written.replay(own.read_bytes().splitlines(keepends=True)), [])
+        self.assertEqual(read.members, written.members)
+        told = [event.l_time for event in self.heard["tx1"] if isinstance(event, UserEventCame)]
+        self.assertEqual(written.clocks[1], max(told))
+
+        copies = []
+        for file in (theirs, own):
+            copies.append(Path(self.mktemp()).absolute())
+            copies[-1].write_bytes(file.read_bytes())
+        two = yield self.ours("tx2", None, snapshot=str(copies[0]))
+        yield self.peer("s2", f"-snapshot={copies[1]}")
+        self.assertNotIn("Unrecognized snapshot line", self.logs[1].output)
+        everybody = dict.fromkeys(["s1", "s2", "tx1", "tx2"], "alive")
+        for pool in (one, two):
+            yield self.until(lambda pool=pool: {m.name: m.status.name.lower() for m in pool.core.members} == everybody)  # type: ignore[misc]
+        yield deferToThread(self.logs[1].wait_for, "Re-joined to previously known node")
+        yield one.leave()
+        yield self.until(lambda: self.members(first).get("tx1") == "left")
+        self.assertTrue(own.read_bytes().endswith(b"leave\n"))
 
     def no_errors(self) -> None:
         """No peer had anything to complain of in what it read."""

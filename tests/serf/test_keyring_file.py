@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from base64 import b64encode
-from contextlib import suppress
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,5 +56,5 @@ class KeyringFileTests(SynchronousTestCase):
     def test_rubbish(self, data: bytes) -> None:
         """Any bytes are a keyring, or are refused."""
         for one in (data, b'["' + data + b'"]'):
-            with suppress(BadKey):
+            with contextlib.suppress(BadKey):
                 self.assertTrue(read_keyring(one).keys)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-from contextlib import suppress
 from random import Random
 
 from twisted.internet.defer import Deferred
@@ -80,8 +80,8 @@ class JournalTests(JournalCase):
         self.assertEqual(self.disk.descriptors, {})
 
     def test_none(self) -> None:
-        """A file that is not there has no lines; one that cannot be read is an error."""
-        self.assertEqual(self.successResultOf(self.journal.read(9)), [])
+        """A file that is not there is None; one that cannot be read is an error."""
+        self.assertIsNone(self.successResultOf(self.journal.read(9)))
         journal = Journal(self.mktemp(), self.clock, Inline(), lambda: b"")
         os.mkdir(journal.path)
         self.failureResultOf(journal.read(9), DiskFailed)
@@ -176,7 +176,7 @@ class ReplaceTests(SynchronousTestCase):
                 disk = FakeDisk("d")
                 replace_file(disk, PATH, b"old" * 100)
                 disk.crash_at(number)
-                with suppress(Crashed):
+                with contextlib.suppress(Crashed):
                     replace_file(disk, PATH, b"new" * 200)
                 found = bytes(disk.after_crash(Random(seed)).names[PATH].shown)
                 self.assertIn(found, (b"old" * 100, b"new" * 200))

@@ -83,12 +83,12 @@ class Journal:
         self._descriptor: int | None = None
         self._size = 0
 
-    def read(self, line_bytes_max: int) -> Deferred[list[bytes]]:
+    def read(self, line_bytes_max: int) -> Deferred[list[bytes] | None]:
         """
         What the file holds. To be called before anything is appended.
 
         @param line_bytes_max: longer lines come in pieces of so many bytes.
-        @return: a Deferred of its lines, with their newlines; of none if there is no file. It fails with
+        @return: a Deferred of its lines, with their newlines; of None if there is no file. It fails with
             L{DiskFailed} or L{DiskFull} if the file cannot be read.
         """
         return self._worker.run(self._read, line_bytes_max)
@@ -102,8 +102,9 @@ class Journal:
 
     def replace(self) -> None:
         """Have the file written anew, now."""
-        self._anew = True
-        self.flush()
+        if not self._closed:
+            self._anew = True
+            self.flush()
 
     def flush(self) -> Deferred[None]:
         """
@@ -184,14 +185,14 @@ class Journal:
 
     # ---- what blocks ----
 
-    def _read(self, line_bytes_max: int) -> list[bytes]:
+    def _read(self, line_bytes_max: int) -> list[bytes] | None:
         lines = []
         try:
             with self._files.reader(self.path) as reader:
                 while line := reader.readline(line_bytes_max):
                     lines.append(line)
         except FileNotFoundError:
-            return []
+            return None
         except OSError as error:
             raise disk_error(error, self.path) from None
         return lines
