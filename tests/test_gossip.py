@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from txconsul import gossip
+from txconsul import gossip_streams
 from txconsul.gossip import GossipPool, JoinFailed
 from txconsul.net.direct import DirectNetwork
 from txconsul.serf.messages import Status
@@ -193,7 +193,7 @@ class HostileTests(PoolCase):
     @inlineCallbacks
     def test_slow(self) -> Any:
         """Who says nothing is cut off after a while; who is too many is not let in."""
-        self.patch(gossip, "STREAMS_MAX", 3)
+        self.patch(gossip_streams, "STREAMS_MAX", 3)
         pool = yield self.open("a")
         answers = [self.send(pool, b"\x06") for _ in range(5)]
         for one in answers:

@@ -18,12 +18,12 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
-from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, connectionDone
+from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from txconsul.driver import Driver
 from txconsul.gossip_files import KeyringFile, SnapshotFile
+from txconsul.gossip_streams import Asking, Stream, Streams
 from txconsul.serf import outputs as serf
 from txconsul.serf.coalesce import Coalescer, MemberCoalescer, UserEventCoalescer
 from txconsul.serf.node import SerfNode
@@ -32,14 +32,12 @@ from txconsul.storage.worker import Inline, Worker
 from txconsul.swim import outputs as swim
 from txconsul.swim.keyring import Keyring
 from txconsul.swim.members import Address
-from txconsul.swim.messages import BadGossip, ErrorMessage
+from txconsul.swim.messages import BadGossip
 from txconsul.swim.packet import Wrapping
 from txconsul.swim.stream import StreamMessage, StreamReader, write_stream
 
 __all__ = ["GossipPool", "JoinFailed"]
 
-#: Streams that others may have open to us at a time: memberlist's limit of exchanges.
-STREAMS_MAX = 128
 #: How often a free port is looked for that both TCP and UDP can have.
 _PORT_TRIES = 10
 
@@ -137,7 +135,7 @@ class GossipPool(Service):
         self._packets = _Packets(self)
         self._joins: dict[int, Deferred[None]] = {}
         self._left: list[Deferred[None]] = []
-        self.streams: set[_Stream] = set()
+        self.streams: set[Stream] = set()
 
     # ---- running ----
 
@@ -200,7 +198,7 @@ class GossipPool(Service):
         host, wanted = self._place
         quoted = host.replace(":", r"\:")
         for tries_left in reversed(range(_PORT_TRIES if wanted == 0 else 1)):
-            streams = yield self._network.listen(f"tcp:{wanted}:interface={quoted}", _Streams(self))
+            streams = yield self._network.listen(f"tcp:{wanted}:interface={quoted}", Streams(self))
             port = streams.getHost().port
             try:
                 packets = yield self._network.datagrams(f"udp:{port}:interface={quoted}", self._packets)
@@ -361,7 +359,7 @@ class GossipPool(Service):
         addr, port = request.to
         quoted = _host(addr).replace(":", r"\:")
         seconds = max(0.0, request.deadline - self._now())
-        asking = _Asking(self, request, seconds)
+        asking = Asking(self, request, seconds)
         connecting = self._network.connect(f"tcp:{quoted}:{port}", Factory.forProtocol(lambda: asking))  # type: ignore[arg-type]
         connecting.addErrback(asking.not_connected)
 
@@ -460,134 +458,3 @@ class _Packets(DatagramProtocol):
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         """See L{DatagramProtocol}."""
         self._pool.packet(datagram, addr[0], addr[1])
-
-
-class _Stream(Protocol):
-    """One connection that carries one request, and at most one answer."""
-
-    def __init__(self, pool: GossipPool) -> None:
-        self._pool = pool
-        self._reader = pool.reader()
-        self._timer: IDelayedCall | None = None
-
-    def connectionMade(self) -> None:
-        """See L{Protocol}."""
-        self._pool.streams.add(self)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """See L{Protocol}."""
-        self._pool.streams.discard(self)
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-
-    def abandon(self) -> None:
-        """Break the connection off."""
-        transport: Any = self.transport
-        if transport is not None:
-            transport.abortConnection()
-
-
-class _Serving(_Stream):
-    """A stream that somebody else opened."""
-
-    _served = False
-
-    def connectionMade(self) -> None:
-        """See L{Protocol}."""
-        super().connectionMade()
-        self._timer = self._pool.call_later(self._pool.stream_timeout, self.abandon)
-
-    def dataReceived(self, data: bytes) -> None:
-        """See L{Protocol}."""
-        transport: Any = self.transport
-        if self._served:
-            return
-        try:
-            request = self._reader.feed(data)
-            answer = None if request is None else self._pool.serve(request)
-        except BadGossip as error:
-            _log.warn("gossip stream from {peer} is refused: {error}", peer=transport.getPeer(), error=error)
-            request, answer = None, self._pool.written(ErrorMessage(error=str(error)))
-            self._served = True
-        if answer is not None:
-            transport.write(answer)
-        if request is not None or self._served:
-            self._served = True
-            transport.loseConnection()
-
-
-class _Streams(Factory):
-    """TCP's end of a pool."""
-
-    noisy = False
-
-    def __init__(self, pool: GossipPool) -> None:
-        self._pool = pool
-
-    def buildProtocol(self, addr: Any) -> Protocol | None:
-        """See L{Factory}."""
-        if len(self._pool.streams) >= STREAMS_MAX:
-            _log.warn("too many gossip streams: one from {peer} is refused", peer=addr)
-            return None
-        return _Serving(self._pool)
-
-
-class _Asking(_Stream):
-    """A stream that this node opened."""
-
-    def __init__(self, pool: GossipPool, request: swim.Request, seconds: float) -> None:
-        super().__init__(pool)
-        self._request = request
-        self._ended = False
-        self._timer = pool.call_later(seconds, self._too_late)
-
-    def connectionMade(self) -> None:
-        """See L{Protocol}."""
-        super().connectionMade()
-        transport: Any = self.transport
-        if self._ended:
-            transport.abortConnection()
-            return
-        transport.write(self._pool.written(self._request.message))
-        if not self._request.wants_answer:
-            self._end(lambda: self._pool.answered(self._request.number, None))
-            transport.loseConnection()
-
-    def dataReceived(self, data: bytes) -> None:
-        """See L{Protocol}."""
-        if self._ended:
-            return
-        transport: Any = self.transport
-        try:
-            answer = self._reader.feed(data)
-        except BadGossip as error:
-            self._fail(str(error))
-            transport.abortConnection()
-            return
-        if answer is not None:
-            self._end(lambda: self._pool.answered(self._request.number, answer))
-            transport.loseConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """See L{Protocol}."""
-        super().connectionLost(reason)
-        self._fail(f"closed without an answer: {reason.getErrorMessage()}")
-
-    def not_connected(self, failure: Failure) -> None:
-        """There was no connection."""
-        self._fail(failure.getErrorMessage())
-
-    def _too_late(self) -> None:
-        self._fail("no answer in time")
-        self.abandon()
-
-    def _fail(self, reason: str) -> None:
-        self._end(lambda: self._pool.failed(self._request.number, reason))
-
-    def _end(self, tell: Callable[[], None]) -> None:
-        if self._ended:
-            return
-        self._ended = True
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        tell()
