@@ -7,6 +7,7 @@ It is skipped where C{serf} is not installed (script/debian-packages).
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from base64 import b64encode
@@ -31,11 +32,11 @@ from txconsul.serf.outputs import Asked, QueryAnswer, UserEventCame
 from txconsul.serf.settings import Settings
 from txconsul.serf.snapshot import Snapshot
 from txconsul.swim.keyring import Keyring
-from txconsul.swim.timing import LOCAL
+from txconsul.swim.timing import LAN
 
 OLD, NEW = bytes(range(32)), bytes(range(1, 33))
-#: Each node has a loopback address of its own, where the usual ports are free.
-_ADDRESSES = (f"127.77.{number >> 8}.{number & 255}" for number in count(1))
+#: Each node has a loopback address of its own, where the usual ports are free; other runs have others.
+_ADDRESSES = (f"127.{64 + os.getpid() // 256 % 64}.{os.getpid() % 256}.{number}" for number in count(1))
 
 
 class SerfTests(TestCase):
@@ -61,7 +62,7 @@ class SerfTests(TestCase):
         """A C{serf} agent. @return: its address."""
         address = next(_ADDRESSES)
         command = ["serf", "agent", f"-node={name}", f"-bind={address}:7946", f"-rpc-addr={address}:7373"]
-        command += ["-profile=local", "-log-level=debug", "-tag", "role=web", *arguments]
+        command += ["-profile=lan", "-log-level=debug", "-tag", "role=web", *arguments]
         log = Process(command, cwd="/", env=environment())
         self.logs.append(log)
         yield deferToThread(log.wait_for, "Serf agent starting|agent: Serf agent|Log data will now stream")
@@ -72,7 +73,7 @@ class SerfTests(TestCase):
     def ours(self, name: str, join: str | None, key: bytes | None = None, **options: Any) -> Any:
         """A node of ours that joins, unless it is to find its pool by itself."""
         ring = None if key is None else Keyring([key])
-        settings = Settings(timing=LOCAL)
+        settings = Settings(timing=LAN)
         pool = GossipPool(
             DirectNetwork(reactor),
             name,
