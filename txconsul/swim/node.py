@@ -53,9 +53,9 @@ _STREAM_PINGS, _NACKS, _CHECKSUMS = 3, 4, 5
 #: Of a packet, for the checksum.
 _CHECKSUM_BYTES = 5
 _UINT32_MAX = (1 << 32) - 1
-#: A helper says after this share of a ping's time that it heard nothing (Lifeguard IV-A). memberlist waits for the whole
-#: of it, and then its nack comes when the probe that wanted it is just over: with LAN timing every death speaks against
-#: whoever finds it.
+#: A helper says after this share of a ping's time that it heard nothing (Lifeguard IV-A). memberlist waits for the
+#: whole of it, and then its nack comes when the probe that wanted it is just over: with LAN timing every death speaks
+#: against whoever finds it.
 _NACK_SHARE = 0.8
 
 _COMPOUND_BYTES, _PART_BYTES = COMPOUND_OVERHEAD_BYTES
