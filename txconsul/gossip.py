@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, InvalidAddressError, MessageLengthError
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.logger import Logger
@@ -352,8 +352,13 @@ class GossipPool(Service):
     def _send(self, packet: swim.Send) -> None:
         addr, port = packet.to
         data = self._wrapping.seal(packet.data, compress=self._compress, checksum=packet.checksum)
-        if self._packets.transport is not None:
+        if self._packets.transport is None:
+            return
+        try:
             self._packets.transport.write(data, (_host(addr), port))
+        except (OSError, InvalidAddressError, MessageLengthError) as error:
+            # No route, the port 0, an address of the other family: others may name us any, and this is a lost packet.
+            _log.debug("gossip cannot send to {host}:{port}: {error}", host=_host(addr), port=port, error=error)
 
     def _request(self, request: swim.Request) -> None:
         addr, port = request.to

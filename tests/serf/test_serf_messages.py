@@ -208,15 +208,15 @@ class ClockTests(SynchronousTestCase):
             (5, "c", False),
             (7, "a", True),
         ):
-            self.assertEqual(recent.is_new(l_time, what), new, (l_time, what))
+            self.assertEqual(recent.is_new(l_time, what, 1), new, (l_time, what))
         recent.minimum = 1000
-        self.assertFalse(recent.is_new(999, "z"))
-        self.assertTrue(recent.is_new(1000, "z"))
+        self.assertFalse(recent.is_new(999, "z", 1))
+        self.assertTrue(recent.is_new(1000, "z", 1))
 
     def test_recentIsBounded(self) -> None:
         """Only so much can be said at one time."""
         recent: Recent[int] = Recent()
-        self.assertEqual(sum(recent.is_new(5, number) for number in range(2000)), 512)
+        self.assertEqual(sum(recent.is_new(5, number, 1) for number in range(2000)), 512)
 
     def test_state(self) -> None:
         """An exchange of states holds what it should, in Serf's bytes."""

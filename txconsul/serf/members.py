@@ -15,8 +15,18 @@ from msgspec.structs import replace
 
 from txconsul.serf.messages import Status
 from txconsul.swim.members import Address
+from txconsul.swim.messages import State
 
-__all__ = ["Intent", "Member", "MemberStates", "Word"]
+__all__ = ["STATUS_OF", "Intent", "Member", "MemberStates", "Word"]
+
+
+#: What SWIM's word means here, where no intent says otherwise.
+STATUS_OF = {
+    State.ALIVE: Status.ALIVE,
+    State.SUSPECT: Status.ALIVE,
+    State.DEAD: Status.FAILED,
+    State.LEFT: Status.LEFT,
+}
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -81,6 +91,8 @@ class MemberStates:
 
     #: Intents about nodes that are not members yet. A pool has few; whoever makes them up fills no memory.
     INTENTS_MAX = 4096
+    #: Members that are gone, and remembered; of more, those who went first are forgotten early.
+    GONE_MAX = 1 << 14
 
     def __init__(self, name: str, intent_timeout: float) -> None:
         """
@@ -217,6 +229,8 @@ class MemberStates:
             if now - known.gone_at > failed_for(known.member):
                 gone.append(name)
         gone += [name for name in self.left if now - self._known[name].gone_at > left_for]
+        for names in (self.failed, self.left):
+            gone += list(names)[: max(0, len(names) - self.GONE_MAX)]
         for name, (_, _, heard) in list(self._intents.items()):
             if now - heard > self._intent_timeout:
                 del self._intents[name]

@@ -16,6 +16,7 @@ from txconsul.codec import gomsgpack
 from txconsul.errors import PeerMisbehaved
 from txconsul.records.base import Record
 from txconsul.serf.lamport import LTIME_MAX
+from txconsul.swim.messages import NAME_CHARACTERS_MAX
 
 __all__ = [
     "BadSerfMessage",
@@ -235,6 +236,9 @@ _KINDS: dict[int, type[Record]] = {
 }
 _BYTE_OF = {record: bytes([kind]) for kind, record in _KINDS.items()}
 
+#: The longest message in a packet or a stream of its own. Serf's own limit of an event is 9 KiB.
+MESSAGE_BYTES_MAX = 1 << 14
+
 #: The largest value of each number; below zero is none.
 _LARGEST = {
     "l_time": LTIME_MAX,
@@ -271,7 +275,23 @@ def read(kind: type[R], data: bytes) -> R:
     for name, most in _limits(kind):
         if not 0 <= getattr(message, name) <= most:
             raise BadSerfMessage(f"{kind.__name__}: {name} is out of range")
+    for name in _names(kind):
+        if len(getattr(message, name)) > NAME_CHARACTERS_MAX:
+            raise BadSerfMessage(f"{kind.__name__}: {name} is longer than {NAME_CHARACTERS_MAX} characters")
+    if isinstance(message, Query):
+        _check_address(message.addr)
+    elif isinstance(message, PushPullState):
+        times = [slot.l_time for slot in message.events or () if slot is not None]
+        for l_time in (*times, *(message.status_l_times or {}).values()):
+            if not 0 <= l_time <= LTIME_MAX:
+                raise BadSerfMessage("PushPullState: a time is out of range")
     return message
+
+
+def _check_address(addr: bytes) -> None:
+    """@raise BadSerfMessage: nothing can be sent there."""
+    if len(addr) not in (4, 16):
+        raise BadSerfMessage("no IP address")
 
 
 def read_any(data: bytes) -> Record:
@@ -280,6 +300,8 @@ def read_any(data: bytes) -> Record:
 
     @raise BadSerfMessage: as L{read} does, or of no kind that is known.
     """
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise BadSerfMessage(f"a message of {len(data)} bytes is longer than {MESSAGE_BYTES_MAX}")
     record = _KINDS.get(data[0]) if data else None
     if record is None:
         raise BadSerfMessage(f"message type {data[0]} is not known" if data else "an empty message")
@@ -299,11 +321,21 @@ def read_relay(data: bytes) -> tuple[RelayHeader, bytes]:
     """
     try:
         fields, rest = gomsgpack.unpack_first(data[1:])
-        return gomsgpack.from_wire(RelayHeader)(fields), rest
+        header: RelayHeader = gomsgpack.from_wire(RelayHeader)(fields)
     except gomsgpack.BadMessage as error:
         raise BadSerfMessage(f"RelayHeader: {error}") from None
+    _check_address(header.dest_addr.ip)
+    if not 0 <= header.dest_addr.port <= _LARGEST["port"]:
+        raise BadSerfMessage("RelayHeader: port is out of range")
+    return header, rest
 
 
 @cache
 def _limits(record: type[Record]) -> list[tuple[str, int]]:
     return [(name, _LARGEST[name]) for name in record.__struct_fields__ if name in _LARGEST]
+
+
+@cache
+def _names(record: type[Record]) -> list[str]:
+    """The fields that name members."""
+    return [name for name in record.__struct_fields__ if name in ("node", "from_", "source_node")]

@@ -14,9 +14,9 @@ from txconsul.codec.duration import parse_duration
 from txconsul.records.coordinate import Position
 from txconsul.serf.asking import QueryParameters
 from txconsul.serf.keyquery import LIST
-from txconsul.serf.lamport import LamportClock
+from txconsul.serf.lamport import LTIME_MAX, LamportClock
 from txconsul.serf.leaving import Leaving
-from txconsul.serf.members import Member, MemberStates, Word
+from txconsul.serf.members import STATUS_OF, Member, MemberStates, Word
 from txconsul.serf.messages import (
     BadSerfMessage,
     JoinIntent,
@@ -57,20 +57,11 @@ from txconsul.swim.keyring import Keyring
 from txconsul.swim.members import Address, Base
 from txconsul.swim.members import Member as SwimMember
 from txconsul.swim.messages import Message
-from txconsul.swim.messages import State as SwimState
 from txconsul.swim.node import SwimNode
 from txconsul.swim.stream import StreamMessage
 from txconsul.swim.timing import transmit_limit
 
 __all__ = ["SerfNode"]
-
-
-_STATUS = {
-    SwimState.ALIVE: Status.ALIVE,
-    SwimState.SUSPECT: Status.ALIVE,
-    SwimState.DEAD: Status.FAILED,
-    SwimState.LEFT: Status.LEFT,
-}
 
 
 class SerfNode:
@@ -133,6 +124,7 @@ class SerfNode:
         self._seen_events: Recent[tuple[str, bytes]] = Recent()
         self._outputs: list[Event | swim.Output] = []
         self._joining: dict[int, bool] = {}
+        self._erasing: set[str] = set()
         self._ignores_old = False
         self._leaving: Leaving | None = None
         self.swim = SwimNode(
@@ -400,7 +392,7 @@ class SerfNode:
         except BadSerfMessage as error:
             self._tell(swim.Problem(f"{member.name} describes itself badly: {error}", True))
             tags = {}
-        return Member(member.name, member.addr, member.port, tags, _STATUS[member.state], member.vsn)
+        return Member(member.name, member.addr, member.port, tags, STATUS_OF[member.state], member.vsn)
 
     def _hear_exchanged(self, ended: swim.Exchanged, now: float) -> None:
         if self._joining.pop(ended.number, None) is None:
@@ -441,20 +433,28 @@ class SerfNode:
             return
         if isinstance(message, LeaveIntent):
             if self._hear_leave(message, now):
-                self._intents.queue("", raw)
+                self._pass_on(self._intents, raw)
         elif isinstance(message, JoinIntent):
             if self.members.hear_join(message.node, self._witness(message.l_time), now) is not Word.OLD:
-                self._intents.queue("", raw)
+                self._pass_on(self._intents, raw)
         elif isinstance(message, UserEvent):
             if self._hear_event(message):
-                self._events.queue("", raw)
+                self._pass_on(self._events, raw)
         elif isinstance(message, Query):
             if self._questions.hear_query(message, now):
-                self._questions.queue.queue("", raw)
+                self._pass_on(self._questions.queue, raw)
         elif isinstance(message, QueryResponse):
             self._questions.hear_response(message, now)
         else:
             self._tell(swim.Problem(f"a {type(message).__name__} has no place among members", True))
+
+    def _pass_on(self, queue: Broadcasts, raw: bytes) -> None:
+        """Tell others what somebody said, if it fits into a packet, as what is told does."""
+        if len(raw) <= self.settings.timing.packet_bytes:
+            queue.queue("", raw)
+            most = self._queue_most
+            if len(queue) > 2 * most:  # between two looks at the queues
+                queue.prune(most)
 
     def _witness(self, l_time: int) -> int:
         self._clock.witness(l_time)
@@ -490,13 +490,15 @@ class SerfNode:
     def _prune(self, name: str, now: float) -> None:
         """Forget a member; one that is just leaving after it had time to."""
         member = self.members.get(name)
-        if member is not None and member.status is Status.LEAVING:
+        if member is None or member.status is not Status.LEAVING:
+            self._erase(name)
+        elif name not in self._erasing:
+            self._erasing.add(name)
             wait = self.settings.broadcast_timeout + self.settings.leave_propagate_delay
             self._alarms.set(now + wait, lambda _: self._erase(name))
-        else:
-            self._erase(name)
 
     def _erase(self, name: str) -> None:
+        self._erasing.discard(name)
         member = self.members.erase(name)
         if member is not None:
             self._forget(member)
@@ -525,7 +527,7 @@ class SerfNode:
         left = set(state.left_members or ())
         for name in state.left_members or ():
             # The time of its leaving is not said; it was after that of its joining.
-            self._hear_leave(LeaveIntent(l_time=times.get(name, 0) + 1, node=name), now)
+            self._hear_leave(LeaveIntent(l_time=min(times.get(name, 0) + 1, LTIME_MAX), node=name), now)
         for name, l_time in times.items():
             if name not in left:
                 self.members.hear_join(name, self._witness(l_time), now)
@@ -541,7 +543,7 @@ class SerfNode:
     def _hear_event(self, said: UserEvent) -> bool:
         """@return: whether others should hear of it."""
         payload = said.payload or b""
-        if not self._seen_events.is_new(said.l_time, (said.name, payload)):
+        if not self._seen_events.is_new(said.l_time, (said.name, payload), len(said.name) + len(payload)):
             return False
         self._tell(UserEventCame(said.l_time, said.name, payload, said.cc))
         return True
@@ -573,11 +575,15 @@ class SerfNode:
 
     def _check_queues(self, now: float) -> None:
         self._alarms.set(now + self.settings.queue_check_interval, self._check_queues)
-        most = max(self.settings.queue_min, 2 * len(self.members))
+        most = self._queue_most
         for name, queue in zip(("intent", "query", "event"), self.queues, strict=True):
             if len(queue) > most:
                 self._tell(swim.Problem(f"the {name} queue has {len(queue)} messages: the oldest are dropped", True))
                 queue.prune(most)
+
+    @property
+    def _queue_most(self) -> int:
+        return max(self.settings.queue_min, 2 * len(self.members))
 
     def _has_others(self) -> bool:
         return any(one.status is Status.ALIVE and one.name != self.name for one in self.members)

@@ -145,7 +145,7 @@ class Questions:
 
     def hear_query(self, question: Query, now: float) -> bool:
         """@return: whether others should hear of it."""
-        if not self.seen.is_new(question.l_time, question.id):
+        if not self.seen.is_new(question.l_time, question.id, _NUMBERS):
             return False
         if passes(question.filters or (), self._name, self._tags()):
             if question.flags & QueryFlag.ACK:
@@ -177,14 +177,16 @@ class Questions:
             del self._asked[next(iter(self._asked))]
         self._asked[key] = (question, deadline)
         if not question.name.startswith(_INTERNAL):
-            self._later(deadline, lambda _: self._asked.pop(key, None))
             self._tell(Asked(key, question.name, payload, question.source_node, deadline))
             return
         answer = self._answer_internal(question.name, payload)
         if answer is not None:
-            self.answer(key, answer, now)
-        else:
-            del self._asked[key]
+            try:
+                self.answer(key, answer, now)
+                return
+            except TooLarge as error:
+                self._tell(Problem(f"the answer to {question.name} is too long: {error}", False))
+        del self._asked[key]
 
     def _respond(self, question: Query, response: QueryResponse, now: float) -> None:
         """Send an answer straight to who asked, and a second time through others where that is wanted."""
@@ -262,7 +264,7 @@ def _conflict_answer(member: Member | None) -> bytes:
     """Whom a node knows under a name; nobody is nil."""
     if member is None:
         return bytes([Kind.CONFLICT_RESPONSE]) + gomsgpack.pack(None)
-    vsn = member.vsn
+    vsn = member.vsn.ljust(6, b"\0")
     return write(
         ConflictResponse(
             addr=member.addr,

@@ -18,6 +18,8 @@ RING_SLOTS = 512
 #: Different things said at one time. A clock gives each of a node's messages a time of its own; that several nodes
 #: choose the same one is rare, and that hundreds do is made up.
 PER_TIME_MAX = 512
+#: Of all that is remembered: it must fit into an exchange of states.
+RING_BYTES_MAX = 8 << 20
 
 
 T = TypeVar("T", bound=Hashable)
@@ -33,20 +35,29 @@ class Recent(Generic[T]):
         self.clock = LamportClock()
         self.minimum = 0
         self._slots: list[tuple[int, list[T]] | None] = [None] * RING_SLOTS
+        self._sizes = [0] * RING_SLOTS
+        self._bytes = 0
 
-    def is_new(self, l_time: int, what: T) -> bool:
-        """Whether this was not seen before. From now on it was."""
+    def is_new(self, l_time: int, what: T, size: int) -> bool:
+        """
+        Whether this was not seen before. From now on it was.
+
+        @param size: how many bytes it has. Where all that is remembered has too many, nothing is new.
+        """
         self.clock.witness(l_time)
         if l_time < self.minimum or (self.clock.time > RING_SLOTS and l_time < self.clock.time - RING_SLOTS):
             return False
         place = l_time % RING_SLOTS
         slot = self._slots[place]
         if slot is None or slot[0] != l_time:
-            self._slots[place] = (l_time, [what])
-            return True
-        if what in slot[1] or len(slot[1]) >= PER_TIME_MAX:
+            slot = self._slots[place] = (l_time, [])
+            self._bytes -= self._sizes[place]
+            self._sizes[place] = 0
+        if what in slot[1] or len(slot[1]) >= PER_TIME_MAX or self._bytes + size > RING_BYTES_MAX:
             return False
         slot[1].append(what)
+        self._sizes[place] += size
+        self._bytes += size
         return True
 
     def slots(self) -> Iterator[tuple[int, list[T]] | None]:

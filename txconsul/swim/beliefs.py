@@ -25,6 +25,8 @@ __all__ = ["INCARNATION_MAX", "Beliefs"]
 #: An incarnation is an unsigned number of 32 bits. Whoever claims the last one cannot be outdone.
 INCARNATION_MAX = (1 << 32) - 1
 _VSN_BYTES = 6
+#: Members of one pool. Pools of ten thousand are large; whoever makes members up fills no memory.
+MEMBERS_MAX = 1 << 15
 
 
 class Beliefs:
@@ -62,6 +64,8 @@ class Beliefs:
         self._tell = tell
         self._watch = watch
         self._suspicions: dict[str, Suspicion] = {}
+        #: When L{expire} is wanted next for a name. One time is enough: it may have to be put off.
+        self._watched: dict[str, float] = {}
         me = members.get(name)
         self._incarnation = me.incarnation if me is not None else 0
 
@@ -125,6 +129,9 @@ class Beliefs:
             if not same:
                 self._refute(known, said.incarnation)
             return
+        if known is None and len(self.members) >= MEMBERS_MAX:
+            self._tell(Problem(f"{said.node} is not let in: the pool has {MEMBERS_MAX} members already", True))
+            return
         self._suspicions.pop(said.node, None)
         self.gone.discard(said.node)
         if known is not None and known.state is State.ALIVE:
@@ -150,7 +157,7 @@ class Beliefs:
         if running is not None:
             if running.confirm(said.from_):
                 self._broadcast(said, said.node)
-                self._watch(running.deadline, said.node)
+                self._expire_at(running.deadline, said.node)
             return
         if known.state is not State.ALIVE:
             return
@@ -166,12 +173,24 @@ class Beliefs:
         minimum = suspicion_minimum(timing.suspicion_mult, count, timing.probe_interval)
         maximum = timing.suspicion_max_timeout_mult * minimum
         running = self._suspicions[said.node] = Suspicion(said.from_, wanted, minimum, maximum, now)
-        self._watch(running.deadline, said.node)
+        self._expire_at(running.deadline, said.node)
+
+    def _expire_at(self, when: float, name: str) -> None:
+        """Have L{expire} called, if it is not before anyway: suspicions may come and go faster than they end."""
+        watched = self._watched.get(name)
+        if watched is None or when < watched:
+            self._watched[name] = when
+            self._watch(when, name)
 
     def expire(self, name: str, now: float) -> None:
         """A time that was to be watched has come: the suspicion may be over."""
+        if self._watched.get(name, now) <= now:
+            self._watched.pop(name, None)
         running = self._suspicions.get(name)
-        if running is None or running.deadline > now:
+        if running is None:
+            return
+        if running.deadline > now:
+            self._expire_at(running.deadline, name)
             return
         del self._suspicions[name]
         known = self.members.get(name)

@@ -34,10 +34,11 @@ class Broadcasts:
         self._tiers: dict[int, list[_Entry]] = {}
         self._named: dict[str, tuple[int, _Entry]] = {}
         self._number = 0
+        self._waiting = 0
         self.finished: list[object] = []
 
     def __len__(self) -> int:
-        return sum(map(len, self._tiers.values()))
+        return self._waiting
 
     def queue(self, name: str, message: bytes, token: object = None) -> None:
         """
@@ -69,6 +70,7 @@ class Broadcasts:
                 if found < 0:
                     break
                 entry = tier.pop(found)
+                self._waiting -= 1
                 room -= overhead + entry.size
                 taken.append(entry.message)
                 if sent + 1 < limit:
@@ -92,6 +94,7 @@ class Broadcasts:
             dropped = tier[:excess]
             excess -= len(dropped)
             del tier[: len(dropped)]
+            self._waiting -= len(dropped)
             for entry in dropped:
                 self._finish(entry)
             tier.sort()
@@ -100,12 +103,14 @@ class Broadcasts:
 
     def _add(self, sent: int, entry: _Entry) -> None:
         insort(self._tiers.setdefault(sent, []), entry)
+        self._waiting += 1
         if entry.name:
             self._named[entry.name] = (sent, entry)
 
     def _drop(self, sent: int, entry: _Entry) -> None:
         tier = self._tiers[sent]
         del tier[bisect_left(tier, entry)]
+        self._waiting -= 1
         if not tier:
             del self._tiers[sent]
         if entry.token is not None:

@@ -17,6 +17,8 @@ __all__ = ["NONCE_BYTES", "OVERHEAD_BYTES", "BadKey", "Keyring", "NotDecrypted"]
 
 #: What AES takes: 128, 192 or 256 bits.
 KEY_BYTES = (16, 24, 32)
+#: A ring has two keys while they are changed, and one else. Whatever comes in may be tried with all of them.
+KEYS_MAX = 64
 NONCE_BYTES = 12
 _TAG_BYTES = 16
 #: What encryption adds to a message: version, nonce, tag.
@@ -64,9 +66,11 @@ class Keyring:
         return next(iter(self._ciphers))
 
     def install(self, key: bytes) -> None:
-        """Add a key, last in order. One that is there already stays where it is. @raise BadKey: its size."""
+        """Add a key, last in order. One that is there already stays. @raise BadKey: its size, or too many."""
         if len(key) not in KEY_BYTES:
             raise BadKey("key size must be 16, 24 or 32 bytes")
+        if key not in self._ciphers and len(self._ciphers) >= KEYS_MAX:
+            raise BadKey(f"a keyring holds at most {KEYS_MAX} keys")
         self._ciphers.setdefault(key, AESGCM(key))
 
     def use(self, key: bytes) -> None:

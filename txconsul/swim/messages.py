@@ -16,6 +16,8 @@ from txconsul.errors import PeerMisbehaved
 from txconsul.records.base import OMIT_WIRE, Record
 
 __all__ = [
+    "META_BYTES_MAX",
+    "NAME_CHARACTERS_MAX",
     "Ack",
     "Alive",
     "BadGossip",
@@ -38,6 +40,10 @@ __all__ = [
     "write_message",
 ]
 
+#: The longest name of a member: those of hosts have at most 253 characters, and a datacenter's may follow.
+NAME_CHARACTERS_MAX = 512
+#: What a member may say of itself.
+META_BYTES_MAX = 512
 _UINT32_MAX = (1 << 32) - 1
 _UINT16_MAX = (1 << 16) - 1
 _INT64_MAX = (1 << 63) - 1
@@ -261,13 +267,16 @@ def read_record(record: type[R], fields: object) -> R:
         message: R = gomsgpack.from_wire(record)(fields)
     except gomsgpack.BadMessage as error:
         raise BadGossip(f"{record.__name__}: {error}") from None
-    numbers, addresses = _limits(record)
+    numbers, addresses, longest = _limits(record)
     for name, most in numbers:
         if not 0 <= getattr(message, name) <= most:
             raise BadGossip(f"{record.__name__}: {name} is out of range")
     for name, sizes in addresses:
         if len(getattr(message, name)) not in sizes:
             raise BadGossip(f"{record.__name__}: {name} is no IP address")
+    for name, most in longest:
+        if len(getattr(message, name) or b"") > most:
+            raise BadGossip(f"{record.__name__}: {name} is longer than {most}")
     return message
 
 
@@ -284,11 +293,26 @@ _LARGEST = {
 }
 #: How many bytes an address has: those of IPv4 or IPv6. A source may be left out: the answer goes back the way it came.
 _ADDRESS_BYTES = {"addr": (4, 16), "target": (4, 16), "source_addr": (0, 4, 16)}
+#: How long texts and bytes may be that are kept and told to others: together they fit into a packet.
+_LONGEST = {
+    "node": NAME_CHARACTERS_MAX,
+    "from_": NAME_CHARACTERS_MAX,
+    "name": NAME_CHARACTERS_MAX,
+    "source_node": NAME_CHARACTERS_MAX,
+    "meta": META_BYTES_MAX,
+    "vsn": 6,
+}
+
+_Limits = tuple[list[tuple[str, int]], list[tuple[str, tuple[int, ...]]], list[tuple[str, int]]]
 
 
 @cache
-def _limits(record: type[Record]) -> tuple[list[tuple[str, int]], list[tuple[str, tuple[int, ...]]]]:
-    """The fields that are numbers, with their largest value; and those that are addresses, with their sizes."""
+def _limits(record: type[Record]) -> _Limits:
+    """
+    The fields that are numbers, with their largest value; that are addresses, with their sizes; and those whose length
+    is limited.
+    """
     names = record.__struct_fields__
     numbers = [(name, _LARGEST[name]) for name in names if name in _LARGEST]
-    return numbers, [(name, _ADDRESS_BYTES[name]) for name in names if name in _ADDRESS_BYTES]
+    addresses = [(name, _ADDRESS_BYTES[name]) for name in names if name in _ADDRESS_BYTES]
+    return numbers, addresses, [(name, _LONGEST[name]) for name in names if name in _LONGEST]

@@ -19,6 +19,7 @@ from txconsul.swim.beliefs import Beliefs
 from txconsul.swim.delegate import Delegate
 from txconsul.swim.members import Address, Base, Member, MemberTable
 from txconsul.swim.messages import (
+    META_BYTES_MAX,
     Ack,
     Alive,
     Dead,
@@ -40,10 +41,8 @@ from txconsul.swim.probing import Permutation
 from txconsul.swim.stream import PushPull, StreamMessage
 from txconsul.swim.timing import Timing, push_pull_interval, transmit_limit
 
-__all__ = ["META_BYTES_MAX", "SwimNode"]
+__all__ = ["SwimNode"]
 
-#: What a member may say of itself.
-META_BYTES_MAX = 512
 #: Indirect pings that are answered at a time; more are not heard. A few are in work in a pool that is well.
 RELAYS_MAX = 1024
 #: Places that are looked at to find members at random, times the pool's size, before it is given up.
