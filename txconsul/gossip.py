@@ -23,7 +23,7 @@ from twisted.logger import Logger
 
 from txconsul.driver import Driver
 from txconsul.gossip_files import KeyringFile, SnapshotFile
-from txconsul.gossip_streams import Asking, Stream, Streams
+from txconsul.gossip_streams import Asking, Stream, Streams, printable
 from txconsul.serf import outputs as serf
 from txconsul.serf.coalesce import Coalescer, MemberCoalescer, UserEventCoalescer
 from txconsul.serf.node import SerfNode
@@ -314,10 +314,14 @@ class GossipPool(Service):
         try:
             opened = self._wrapping.open(data)
         except BadGossip as error:
-            _log.warn("gossip packet from {host}:{port} is refused: {error}", host=host, port=port, error=error)
+            _log.warn(
+                "gossip packet from {host}:{port} is refused: {error}", host=host, port=port, error=printable(error)
+            )
             return
         for damage in opened.damage:
-            _log.warn("gossip packet from {host}:{port} is damaged: {damage}", host=host, port=port, damage=damage)
+            _log.warn(
+                "gossip packet from {host}:{port} is damaged: {damage}", host=host, port=port, damage=printable(damage)
+            )
         sender, now = (_addr(host), port), self._now()
         for message in opened.messages:
             node.receive(message, sender, now)
@@ -426,12 +430,12 @@ class GossipPool(Service):
             left.callback(None)
 
     def _warn(self, problem: swim.Problem) -> None:
-        (_log.warn if problem.severe else _log.info)("gossip: {text}", text=problem.text)
+        (_log.warn if problem.severe else _log.info)("gossip: {text}", text=printable(problem.text))
 
     def _warn_conflict(self, conflict: swim.Conflict) -> None:
         _log.warn(
             "gossip: {name} is claimed by {known} and by {other}",
-            name=conflict.known.name,
+            name=printable(conflict.known.name),
             known=_host(conflict.known.addr),
             other=_host(conflict.other.addr),
         )

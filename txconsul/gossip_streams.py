@@ -18,12 +18,17 @@ from txconsul.swim.messages import BadGossip, ErrorMessage
 if TYPE_CHECKING:
     from txconsul.gossip import GossipPool
 
-__all__ = ["STREAMS_MAX", "Asking", "Stream", "Streams"]
+__all__ = ["STREAMS_MAX", "Asking", "Stream", "Streams", "printable"]
 
 #: Streams that others may have open to us at a time: memberlist's limit of exchanges.
 STREAMS_MAX = 128
 
 _log = Logger()
+
+
+def printable(text: object) -> str:
+    """What others said, for a log: names need not be UTF-8."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 class Stream(Protocol):
@@ -70,7 +75,7 @@ class _Serving(Stream):
             request = self._reader.feed(data)
             answer = None if request is None else self._pool.serve(request)
         except BadGossip as error:
-            _log.warn("gossip stream from {peer} is refused: {error}", peer=transport.getPeer(), error=error)
+            _log.warn("gossip stream from {peer} is refused: {error}", peer=transport.getPeer(), error=printable(error))
             request, answer = None, self._pool.written(ErrorMessage(error=str(error)))
             self._served = True
         if answer is not None:

@@ -46,6 +46,8 @@ COMPRESSED_BYTES_MAX = 1 << 18
 _FRAME_HEAD_BYTES = 5
 #: The longest list or map within a message: room is made as soon as its length is read, true or not.
 _FIELDS_MAX = 1 << 10
+#: The unpacker's room at first: most streams carry a few kilobytes.
+_BUFFER_BYTES = 1 << 14
 _SMALL = (Kind.PING, Kind.ACK, Kind.ERROR)
 
 
@@ -97,7 +99,8 @@ class StreamReader:
     def __init__(self, wrapping: Wrapping) -> None:
         self._wrapping = wrapping
         self._data = bytearray()
-        self._step = self._label
+        # Functions, not methods: a reader that is done with, and all that it read, is to be gone at once.
+        self._step = StreamReader._label
         self._plain: _PlainReader | None = None
 
     def feed(self, data: bytes) -> StreamMessage | None:
@@ -110,8 +113,8 @@ class StreamReader:
         self._data += data
         while True:
             before = self._step
-            message = self._step()
-            if message is not None or before == self._step:
+            message = self._step(self)
+            if message is not None or before is self._step:
                 return message
 
     def _label(self) -> StreamMessage | None:
@@ -131,7 +134,7 @@ class StreamReader:
                 raise BadGossip("a label that should have been taken away")
         elif label != wrapping.label:
             raise BadGossip(f"label {label!r} is another pool's")
-        self._step = self._encryption
+        self._step = StreamReader._encryption
         return None
 
     def _encryption(self) -> StreamMessage | None:
@@ -141,7 +144,7 @@ class StreamReader:
         if data[0] != Kind.ENCRYPT:
             if wrapping.keyring is not None and wrapping.verify_incoming:
                 raise BadGossip("encryption is configured but remote state is not encrypted")
-            self._step = self._begin_plain
+            self._step = StreamReader._begin_plain
             return None
         if wrapping.keyring is None:
             raise BadGossip("remote state is encrypted and encryption is not configured")
@@ -178,6 +181,7 @@ class _PlainReader:
         self._unpacker = msgpack.Unpacker(
             raw=True,
             strict_map_key=False,
+            read_size=_BUFFER_BYTES,
             max_buffer_size=UNPACKED_BYTES_MAX,
             max_array_len=_FIELDS_MAX,
             max_map_len=_FIELDS_MAX,
