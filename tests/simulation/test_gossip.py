@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from txconsul.serf.messages import Status
+from txconsul.serf.settings import Settings
 from txconsul.simulation import gossip_experiments as experiments
 from txconsul.simulation.__main__ import main
 from txconsul.simulation.gossip import GossipWorld, address_of
@@ -56,6 +58,35 @@ class GossipWorldTests(SynchronousTestCase):
         off = experiments._false_positives(experiments.WITHOUT_LIFEGUARD, 3, 60, 5, 60.0)
         on = experiments._false_positives(LAN, 3, 60, 5, 60.0)
         self.assertGreater(off, 50 * max(1, on))
+
+    def test_pruning(self) -> None:
+        """Members that are dead and pruned at once are forgotten by all, and none comes back."""
+        told = experiments.pruning(60, 1, seconds=300.0)
+        self.assertIn("known to one after", told)
+        self.assertIn("forgotten by all after", told)
+        self.assertIn("0 came back, at the end 0 nodes hold any", told)
+
+    def test_replacing(self) -> None:
+        """Where half of the members are replaced, queues stay short, and all agree a minute later."""
+        told = experiments.replacing(60, 1, seconds=60.0)
+        self.assertLess(int(told.split("queue had ")[1].split()[0]), 200)
+        self.assertIn("60 nodes hold 60 alive, 0 of them differ", told)
+
+    def test_serf(self) -> None:
+        """Nodes of Serf's layer make the same history from the same seed, too."""
+
+        def digest(seed: int) -> str:
+            world = GossipWorld(20, seed, serf=Settings(timing=LAN))
+            world.run(3.0)
+            world.kill(7)
+            world.do(3, lambda node: node.leave(world.now))
+            world.run(20.0)
+            self.assertEqual(world.nodes[0].members.get("node-7").status, Status.FAILED)
+            self.assertEqual(world.nodes[0].members.get("node-3").status, Status.LEFT)
+            return world.digest
+
+        self.assertEqual(digest(1), digest(1))
+        self.assertNotEqual(digest(1), digest(2))
 
     def test_command(self) -> None:
         """An experiment that there is not is an error."""

@@ -7,6 +7,7 @@ Source: the wire documents, GOSSIP section 5.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from txconsul.codec import gomsgpack
 from txconsul.errors import InvalidRequest
@@ -35,9 +36,10 @@ def write_tags(tags: Mapping[str, str]) -> bytes:
     return meta
 
 
-def read_tags(meta: bytes) -> dict[str, str]:
+@lru_cache(maxsize=4096)
+def read_tags(meta: bytes) -> Mapping[str, str]:
     """
-    The tags of a member. Bytes of the time before tags are its role.
+    The tags of a member, which many members may share. Bytes of the time before tags are its role.
 
     @raise BadSerfMessage: malformed.
     """

@@ -1,5 +1,5 @@
 """
-Thousands of SWIM nodes in one process, in virtual time.
+Thousands of SWIM or Serf nodes in one process, in virtual time.
 
 Nothing but the cores is real: packets and streams are carried by a heap of events. A pool may begin converged: all
 nodes then stand on one shared L{Base<txconsul.swim.members.Base>}, and each holds only what it believes differently.
@@ -13,22 +13,27 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
+from txconsul.serf.node import SerfNode
+from txconsul.serf.outputs import MemberEvent
+from txconsul.serf.settings import Settings
 from txconsul.swim.delegate import Delegate
 from txconsul.swim.members import Address, Base, Member
 from txconsul.swim.messages import Message, State
 from txconsul.swim.node import SwimNode
-from txconsul.swim.outputs import MemberChanged, Output, Problem, Request, Send
+from txconsul.swim.outputs import MemberChanged, Problem, Request, Send
 from txconsul.swim.packet import Wrapping
 from txconsul.swim.stream import StreamMessage
 from txconsul.swim.timing import LAN, Timing
 
-__all__ = ["GossipWorld", "address_of"]
+__all__ = ["GossipWorld", "address_of", "name_of"]
 
 VSN = bytes.fromhex("010502020504")
 #: Packets whose messages are remembered: each is received by several nodes.
 _REMEMBERED = 1 << 16
 #: How long a member that all believe in has been there.
 _LONG_AGO = -1e6
+#: What nodes of one layer or the other say of members.
+_TOLD = (MemberChanged, Problem, MemberEvent)
 
 
 class GossipWorld:
@@ -36,25 +41,35 @@ class GossipWorld:
     A pool.
 
     @ivar now: virtual seconds.
-    @ivar nodes: the nodes by number; None for one that was killed.
+    @ivar nodes: the nodes by number, all of one layer; None for one that was killed.
     @ivar packets: how many were sent.
     @ivar told: called with each change and problem that a node tells: time, the node's number, the output.
     """
 
     def __init__(
-        self, count: int, seed: int, *, timing: Timing = LAN, loss: float = 0.0, converged: bool = True
+        self,
+        count: int,
+        seed: int,
+        *,
+        timing: Timing = LAN,
+        loss: float = 0.0,
+        converged: bool = True,
+        serf: Settings | None = None,
     ) -> None:
         """
+        @param timing: of SWIM nodes.
         @param loss: the share of packets that get lost.
         @param converged: everybody knows everybody from the start; else nobody does.
+        @param serf: the nodes have Serf's layer, with these settings; else they are SWIM nodes.
         """
         self.now = 0.0
         self.random = Random(seed)
-        self.timing = timing
+        self._timing = timing
+        self._serf = serf
         self.loss = loss
         self.packets = 0
-        self.told: Callable[[float, int, Output], object] = lambda now, number, output: None
-        self.nodes: list[SwimNode | None] = []
+        self.told: Callable[[float, int, Any], object] = lambda now, number, output: None
+        self.nodes: list[Any] = []
         self._events: list[tuple[float, int, int, Callable[..., Any] | None, Any]] = []
         self._count = 0
         self._wakes: list[float] = []
@@ -69,24 +84,22 @@ class GossipWorld:
 
     def _member(self, number: int) -> Member:
         addr, port = address_of(number)
-        return Member(f"node-{number}", addr, port, b"", VSN, 1, State.ALIVE, _LONG_AGO)
+        return Member(name_of(number), addr, port, b"", VSN, 1, State.ALIVE, _LONG_AGO)
 
     def add(self, base: Base | None = None) -> int:
         """A node more. @return: its number."""
         number = len(self.nodes)
         address = address_of(number)
         self._numbers[address] = number
-        node = SwimNode(
-            f"node-{number}",
-            address,
-            meta=b"",
-            vsn=VSN,
-            timing=self.timing,
-            random=Random(self.random.getrandbits(64)),
-            delegate=Delegate(),
-            now=self.now,
-            base=base,
-        )
+        random = Random(self.random.getrandbits(64))
+        more: dict[str, Any] = {"random": random, "now": self.now, "base": base}
+        node: Any
+        if self._serf is not None:
+            node = SerfNode(name_of(number), address, tags={}, settings=self._serf, **more)
+        else:
+            node = SwimNode(
+                name_of(number), address, meta=b"", vsn=VSN, timing=self._timing, delegate=Delegate(), **more
+            )
         self.nodes.append(node)
         self._wakes.append(0.0)
         self._drain(number, node)
@@ -99,7 +112,7 @@ class GossipWorld:
 
     # ---- what may happen ----
 
-    def do(self, number: int, act: Callable[[SwimNode], object]) -> None:
+    def do(self, number: int, act: Callable[[Any], object]) -> None:
         """Have a node do something."""
         node = self.nodes[number]
         if node is not None:
@@ -168,13 +181,13 @@ class GossipWorld:
         self._count += 1
         heapq.heappush(self._events, (self.now + seconds, self._count, number, act, argument))
 
-    def _drain(self, number: int, node: SwimNode) -> None:
+    def _drain(self, number: int, node: Any) -> None:
         for output in node.take_output():
             if type(output) is Send:
                 self._carry(number, output)
             elif type(output) is Request:
                 self._connect(number, output)
-            elif type(output) is MemberChanged or type(output) is Problem:
+            elif type(output) in _TOLD:
                 self._digest.update(repr((self.now, number, output)).encode())
                 self.told(self.now, number, output)
         deadline = node.next_deadline()
@@ -205,7 +218,7 @@ class GossipWorld:
         else:
             self._schedule(self._latency(), target, act, argument)
 
-    def _arrive(self, node: SwimNode, argument: tuple[list[Message], int]) -> None:
+    def _arrive(self, node: Any, argument: tuple[list[Message], int]) -> None:
         messages, sender = argument
         source = address_of(sender)
         for message in messages:
@@ -218,20 +231,25 @@ class GossipWorld:
         else:
             self._send(number, target, self._serve, (request, number))
 
-    def _serve(self, node: SwimNode, argument: tuple[Request, int]) -> None:
+    def _serve(self, node: Any, argument: tuple[Request, int]) -> None:
         request, asker = argument
         answer = node.serve(request.message, self.now)
         self._schedule(self._latency(), asker, self._answer, (request, answer))
 
-    def _answer(self, node: SwimNode, argument: tuple[Request, StreamMessage | None]) -> None:
+    def _answer(self, node: Any, argument: tuple[Request, StreamMessage | None]) -> None:
         request, answer = argument
         if self.now <= request.deadline and (answer is not None or not request.wants_answer):
             node.answered(request.number, answer, self.now)
         else:
             self._fail(node, request.number)
 
-    def _fail(self, node: SwimNode, number: int) -> None:
+    def _fail(self, node: Any, number: int) -> None:
         node.failed(number, "no answer", self.now)
+
+
+def name_of(number: int) -> str:
+    """How a node is called."""
+    return f"node-{number}"
 
 
 def address_of(number: int) -> Address:

@@ -14,6 +14,7 @@ from statistics import median
 from msgspec.structs import replace
 
 from txconsul.simulation.gossip import GossipWorld
+from txconsul.simulation.gossip_churn import pruning, replacing
 from txconsul.swim.messages import State
 from txconsul.swim.outputs import Change, MemberChanged, Output, Problem
 from txconsul.swim.timing import LAN, Timing, suspicion_minimum
@@ -141,5 +142,7 @@ EXPERIMENTS: dict[str, Callable[[int], list[str]]] = {
     "loss": lambda seed: [dissemination(1000, seed, loss=0.25)],
     "detection": lambda seed: [detection(100, seed, 10, 100)],
     "lifeguard": lambda seed: [lifeguard(128, range(seed, seed + 5))],
+    "pruning": lambda seed: [pruning(1000, seed)],
+    "replacing": lambda seed: [replacing(2000, seed)],
     "pace": lambda seed: [pace(10_000, seed)],
 }
