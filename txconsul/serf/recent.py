@@ -20,6 +20,8 @@ RING_SLOTS = 512
 PER_TIME_MAX = 512
 #: Of all that is remembered: it must fit into an exchange of states.
 RING_BYTES_MAX = 8 << 20
+#: What each costs beside its bytes.
+_ENTRY_BYTES = 64
 
 
 T = TypeVar("T", bound=Hashable)
@@ -44,6 +46,7 @@ class Recent(Generic[T]):
 
         @param size: how many bytes it has. Where all that is remembered has too many, nothing is new.
         """
+        size += _ENTRY_BYTES
         self.clock.witness(l_time)
         if l_time < self.minimum or (self.clock.time > RING_SLOTS and l_time < self.clock.time - RING_SLOTS):
             return False
