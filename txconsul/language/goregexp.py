@@ -13,13 +13,14 @@ Source: Cox, Regular Expression Matching Can Be Simple And Fast (2007); Regular 
 
 from __future__ import annotations
 
+from typing import Never
+
 from txconsul.errors import InvalidRequest
-from txconsul.language.goregexp_syntax import Alternate, Anchor, BadRegexp, Chars, Concat, Group, Node, Repeat, parse
+from txconsul.language.goregexp_program import PROGRAM_MAX, Program
+from txconsul.language.goregexp_syntax import BadRegexp, Chars, parse
 
 __all__ = ["PROGRAM_MAX", "STEPS_KEPT", "WORK_MAX", "Allowance", "BadRegexp", "Pattern", "TooCostly", "holds"]
 
-#: Instructions of a pattern: C{a{1000}} has a thousand. RE2 would take three million, for which Python is too slow.
-PROGRAM_MAX = 4000
 #: Steps from a state by a character that are kept, about 100 bytes each. Then all are forgotten, as RE2 does, and what
 #: is needed is made anew.
 STEPS_KEPT = 10_000
@@ -75,7 +76,7 @@ class _State:
 _FOUND = _State((), "")
 
 
-class Pattern:
+class Pattern(Program[Never]):
     """
     A compiled pattern.
 
@@ -86,13 +87,8 @@ class Pattern:
     """
 
     def __init__(self, pattern: str, allowance: Allowance, size_max: int = PROGRAM_MAX) -> None:
+        super().__init__(pattern, size_max)
         self._allowance = allowance
-        self._size_max = size_max
-        #: What an instruction looks at: a character, a place, or (None) nothing.
-        self._tests: list[Chars | Anchor | None] = []
-        #: Where it leads to; nowhere is a match.
-        self._next: list[tuple[int, ...]] = []
-        self._pattern = pattern
         end = self._emit(None)
         self._start = self._compile(parse(pattern), end)
         self.forget()
@@ -125,42 +121,6 @@ class Pattern:
         self._states: dict[tuple[tuple[int, ...], str], _State] = {}
         self.kept = 0
         self._first = _State((self._start,), "")
-
-    # ---- compiling, from the end to the beginning ----
-
-    def _emit(self, test: Chars | Anchor | None, *following: int) -> int:
-        if len(self._tests) >= self._size_max:
-            raise BadRegexp("expression too large", self._pattern)
-        self._tests.append(test)
-        self._next.append(following)
-        return len(self._tests) - 1
-
-    def _compile(self, node: Node, after: int) -> int:
-        """Where to begin, to read C{node} and then go on at C{after}."""
-        if isinstance(node, (Chars, Anchor)):
-            return self._emit(node, after)
-        if isinstance(node, Concat):
-            for part in reversed(node.parts):
-                after = self._compile(part, after)
-            return after
-        if isinstance(node, Alternate):
-            return self._emit(None, *[self._compile(part, after) for part in node.parts])
-        if isinstance(node, Group):
-            return self._compile(node.part, after)
-        return self._repeat(node, after)
-
-    def _repeat(self, node: Repeat, after: int) -> int:
-        if node.most < 0:
-            loop = self._emit(None, after)
-            self._next[loop] = (self._compile(node.part, loop), after)
-            first = loop
-        else:
-            first = after
-            for _ in range(node.most - node.least):
-                first = self._emit(None, self._compile(node.part, first), after)
-        for _ in range(node.least):
-            first = self._compile(node.part, first)
-        return first
 
     # ---- states ----
 

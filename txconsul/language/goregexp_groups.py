@@ -10,7 +10,8 @@ Source: Cox, Regular Expression Matching in the Wild (2010), on RE2's bit-state 
 
 from __future__ import annotations
 
-from txconsul.language.goregexp import PROGRAM_MAX, BadRegexp, TooCostly, holds
+from txconsul.language.goregexp import TooCostly, holds
+from txconsul.language.goregexp_program import Program
 from txconsul.language.goregexp_syntax import Alternate, Anchor, Chars, Concat, Group, Node, Repeat, parse
 
 __all__ = ["STEPS_MAX", "GroupPattern"]
@@ -29,10 +30,7 @@ class _Save:
         self.slot = slot
 
 
-_Test = Chars | Anchor | _Save | None
-
-
-class GroupPattern:
+class GroupPattern(Program[_Save]):
     """
     A compiled pattern.
 
@@ -41,11 +39,8 @@ class GroupPattern:
     """
 
     def __init__(self, pattern: str) -> None:
-        self._pattern = pattern
+        super().__init__(pattern)
         self.groups = 0
-        self._tests: list[_Test] = []
-        #: Where an instruction leads to, what is rather taken first; nowhere is a match.
-        self._next: list[tuple[int, ...]] = []
         self._start = self._compile(parse(pattern), self._emit(None))
 
     def match(self, text: str) -> list[str]:
@@ -62,28 +57,10 @@ class GroupPattern:
 
     # ---- compiling, from the end to the beginning ----
 
-    def _emit(self, test: _Test, *following: int) -> int:
-        if len(self._tests) >= PROGRAM_MAX:
-            raise BadRegexp("expression too large", self._pattern)
-        self._tests.append(test)
-        self._next.append(following)
-        return len(self._tests) - 1
-
-    def _compile(self, node: Node, after: int) -> int:
-        """Where to begin, to read C{node} and then go on at C{after}."""
-        if isinstance(node, (Chars, Anchor)):
-            return self._emit(node, after)
-        if isinstance(node, Concat):
-            for part in reversed(node.parts):
-                after = self._compile(part, after)
-            return after
-        if isinstance(node, Alternate):
-            return self._emit(None, *[self._compile(part, after) for part in node.parts])
-        if isinstance(node, Group):
-            self.groups = max(self.groups, node.number)
-            end = self._emit(_Save(2 * node.number + 1), after)
-            return self._emit(_Save(2 * node.number), self._compile(node.part, end))
-        return self._repeat(node, after)
+    def _group(self, node: Group, after: int) -> int:
+        self.groups = max(self.groups, node.number)
+        end = self._emit(_Save(2 * node.number + 1), after)
+        return self._emit(_Save(2 * node.number), self._compile(node.part, end))
 
     def _repeat(self, node: Repeat, after: int) -> int:
         least = node.least

@@ -15,6 +15,7 @@ import msgspec
 from txconsul.codec import gomsgpack
 from txconsul.errors import PeerMisbehaved
 from txconsul.records.base import Record
+from txconsul.records.member import Member
 from txconsul.serf.lamport import LTIME_MAX
 from txconsul.swim.messages import NAME_CHARACTERS_MAX
 
@@ -172,20 +173,8 @@ class QueryResponse(Record, frozen=True):
     payload: bytes | None = None
 
 
-class ConflictResponse(Record, frozen=True):
-    """Whom a member knows under a name that two claim. @ivar status: a L{Status}."""
-
-    addr: bytes = b""
-    delegate_cur: int = 0
-    delegate_max: int = 0
-    delegate_min: int = 0
-    name: str = ""
-    port: int = 0
-    protocol_cur: int = 0
-    protocol_max: int = 0
-    protocol_min: int = 0
-    status: int = 0
-    tags: dict[str, str] | None = None
+class ConflictResponse(Member, frozen=True):
+    """Whom a member knows under a name that two claim."""
 
 
 class KeyRequest(Record, frozen=True):
