@@ -60,6 +60,14 @@ class INetwork(Interface):
             L{twisted.internet.error.DNSLookupError}.
         """
 
+    def resolve_all(name):
+        """
+        Look a host's name up, and take all its addresses, of IPv4 and of IPv6.
+
+        @return: a Deferred firing with a list of addresses as text, each once and at least one, in the resolver's
+            order; or failing as with L{resolve}.
+        """
+
     def datagrams(description, receiver):
         """
         Send and receive datagrams.

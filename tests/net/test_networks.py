@@ -144,6 +144,17 @@ class NetworkContract:
         yield self.assertFailure(network.resolve("no..name"), DNSLookupError)
 
     @inlineCallbacks
+    def test_resolveAll(self: Any) -> Any:
+        """All addresses of a name are found, each once."""
+        network = self.make_network()
+        for name, possible in (("10.0.0.1", {"10.0.0.1"}), ("::1", {"::1"}), ("localhost", {"127.0.0.1", "::1"})):
+            addresses = yield network.resolve_all(name)
+            self.assertLessEqual(set(addresses), possible)
+            self.assertEqual(len(set(addresses)), len(addresses))
+            self.assertTrue(addresses)
+        yield self.assertFailure(network.resolve_all("no..name"), DNSLookupError)
+
+    @inlineCallbacks
     def test_datagrams(self: Any) -> Any:
         """Datagrams come and go, with the address of the other side; the largest is read whole."""
         network = self.make_network()

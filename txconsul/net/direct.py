@@ -179,6 +179,10 @@ class DirectNetwork:
         """See L{INetwork}."""
         return self._others.resolve(name)
 
+    def resolve_all(self, name: str) -> Deferred[list[str]]:
+        """See L{INetwork}."""
+        return self._others.resolve_all(name)
+
     def datagrams(self, description: str, receiver: Any) -> Deferred[Any]:
         """See L{INetwork}."""
         return maybeDeferred(self._datagrams, description, receiver)

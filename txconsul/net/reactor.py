@@ -55,25 +55,27 @@ def parse_datagrams(description: str) -> tuple[int, str]:
 
 
 @implementer(IResolutionReceiver)
-class _FirstAddress:
-    """Waits for the first address that a name has."""
+class _Addresses:
+    """Waits for the addresses that a name has."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self.address: Deferred[str] = Deferred()
+        self._found: dict[str, None] = {}
+        self.addresses: Deferred[list[str]] = Deferred()
 
     def resolutionBegan(self, resolutionInProgress: Any) -> None:
         """See L{IResolutionReceiver}."""
 
     def addressResolved(self, address: Any) -> None:
         """See L{IResolutionReceiver}."""
-        if not self.address.called:
-            self.address.callback(address.host)
+        self._found[address.host] = None
 
     def resolutionComplete(self) -> None:
         """See L{IResolutionReceiver}."""
-        if not self.address.called:
-            self.address.errback(DNSLookupError(f"no address found for {self._name}"))
+        if self._found:
+            self.addresses.callback(list(self._found))
+        else:
+            self.addresses.errback(DNSLookupError(f"no address found for {self._name}"))
 
 
 @implementer(INetwork)
@@ -97,16 +99,20 @@ class ReactorNetwork:
 
     def resolve(self, name: str) -> Deferred[str]:
         """See L{INetwork}."""
+        return self.resolve_all(name).addCallback(lambda addresses: addresses[0])
+
+    def resolve_all(self, name: str) -> Deferred[list[str]]:
+        """See L{INetwork}."""
         if isIPAddress(name) or isIPv6Address(name):
-            return succeed(name)
+            return succeed([name])
         try:
             name.encode("idna")
         except UnicodeError:
             # Twisted's resolver would never answer.
             return fail(DNSLookupError(f"{name} is no host's name"))
-        found = _FirstAddress(name)
+        found = _Addresses(name)
         self.clock.nameResolver.resolveHostName(found, name)
-        return found.address
+        return found.addresses
 
     def datagrams(self, description: str, receiver: Any) -> Deferred[Any]:
         """See L{INetwork}."""
