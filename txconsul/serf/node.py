@@ -7,16 +7,16 @@ documents, GOSSIP sections 5 and 6; Serf's documentation for what the options ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from random import Random
 
-from txconsul.codec.duration import parse_duration
 from txconsul.records.coordinate import Position
+from txconsul.serf.announcements import Announcements
 from txconsul.serf.asking import QueryParameters
+from txconsul.serf.intents import Intents
 from txconsul.serf.keyquery import LIST
-from txconsul.serf.lamport import LTIME_MAX, LamportClock
 from txconsul.serf.leaving import Leaving
-from txconsul.serf.members import STATUS_OF, Member, MemberStates, Word
+from txconsul.serf.members import STATUS_OF, Member, MemberStates
 from txconsul.serf.messages import (
     BadSerfMessage,
     JoinIntent,
@@ -28,8 +28,6 @@ from txconsul.serf.messages import (
     QueryResponse,
     Status,
     UserEvent,
-    UserEvents,
-    UserEventsEntry,
     read,
     read_any,
     read_relay,
@@ -41,12 +39,10 @@ from txconsul.serf.outputs import (
     Joined,
     Left,
     MemberEvent,
-    UserEventCame,
 )
 from txconsul.serf.ping import read_payload
 from txconsul.serf.questions import Questions
-from txconsul.serf.recent import Recent
-from txconsul.serf.settings import Settings, TooLarge
+from txconsul.serf.settings import Settings
 from txconsul.serf.tags import read_tags, write_tags
 from txconsul.serf.vivaldi import BadMeasurement, Vivaldi
 from txconsul.serf.voice import USER_BYTE, Voice
@@ -116,15 +112,20 @@ class SerfNode:
             tell=self._tell,
             later=self._alarms.set,
         )
-        self._intents, self._events = Broadcasts(), Broadcasts()
-        self.queues = (self._intents, self._questions.queue, self._events)
+        self._intents = Intents(
+            name,
+            settings,
+            self.members,
+            staying=lambda: self._leaving is None,
+            tell=self._tell_member,
+            later=self._alarms.set,
+        )
+        self._announcements = Announcements(settings, self._tell)
+        self.queues = (self._intents.queue, self._questions.queue, self._announcements.queue)
         self._random = random
         self._refuse = refuse
-        self._clock = LamportClock()
-        self._seen_events: Recent[tuple[str, bytes]] = Recent()
         self._outputs: list[Event | swim.Output] = []
         self._joining: dict[int, bool] = {}
-        self._erasing: set[str] = set()
         self._ignores_old = False
         self._leaving: Leaving | None = None
         self.swim = SwimNode(
@@ -201,12 +202,12 @@ class SerfNode:
 
     def l_times(self) -> tuple[int, int, int]:
         """The clocks of members, events and queries."""
-        return self._clock.time, self._seen_events.clock.time, self._questions.seen.clock.time
+        return self._intents.clock.time, self._announcements.seen.clock.time, self._questions.seen.clock.time
 
     def remember(self, l_time: int, event_l_time: int, query_l_time: int) -> None:
         """Go on where an earlier life of this node stopped: what was heard then is not heard again."""
-        self._clock.witness(l_time)
-        for seen, time in ((self._seen_events, event_l_time), (self._questions.seen, query_l_time)):
+        self._intents.clock.witness(l_time)
+        for seen, time in ((self._announcements.seen, event_l_time), (self._questions.seen, query_l_time)):
             seen.clock.witness(time)
             seen.minimum = time + 1
 
@@ -232,14 +233,13 @@ class SerfNode:
         self._leaving = Leaving(
             self.settings, later=self._alarms.set, say=self.swim.leave, done=lambda: self._tell(Left())
         )
-        intent = LeaveIntent(l_time=self._clock.next(), node=self.name)
-        self._hear_leave(intent, now, passed_on=True, token=self._leaving.intent)
-        self._leaving.begin(now, alone=not self._has_others())
+        self._intents.say_leave(self.name, now, token=self._leaving.intent)
+        self._leaving.begin(now, alone=not self._intents.has_others())
         self._hear_swim(now)
 
     def force_leave(self, name: str, now: float, *, prune: bool = False) -> None:
         """A failed member is gone for good; and, with C{prune}, forgotten at once."""
-        self._hear_leave(LeaveIntent(l_time=self._clock.next(), node=name, prune=prune), now, passed_on=True)
+        self._intents.say_leave(name, now, prune=prune)
         self._hear_swim(now)
 
     def change_tags(self, tags: Mapping[str, str], now: float) -> None:
@@ -258,16 +258,7 @@ class SerfNode:
         @return: its time.
         @raise TooLarge: name and payload have too many bytes.
         """
-        most = self.settings.event_bytes_max
-        if len(name.encode()) + len(payload) > most:
-            raise TooLarge(f"user event exceeds configured limit of {most} bytes before encoding")
-        l_time = self._seen_events.clock.time
-        said = UserEvent(cc=coalesce, l_time=l_time, name=name, payload=payload or None)
-        raw = write(said)
-        if len(raw) > most:
-            raise TooLarge(f"encoded user event exceeds configured limit of {most} bytes after encoding")
-        self._hear_event(said)
-        self._events.queue("", raw)
+        l_time = self._announcements.say(name, payload, coalesce=coalesce)
         self.swim.stir(now)
         self._hear_swim(now)
         return l_time
@@ -313,11 +304,10 @@ class SerfNode:
 
     def state(self) -> PushPullState:
         """Serf's part of an exchange of states."""
-        ring = tuple([None if slot is None else _remembered(*slot) for slot in self._seen_events.slots()])
         return PushPullState(
-            event_l_time=self._seen_events.clock.time,
-            events=ring,
-            l_time=self._clock.time,
+            event_l_time=self._announcements.seen.clock.time,
+            events=self._announcements.ring(),
+            l_time=self._intents.clock.time,
             left_members=tuple(self.members.left),
             query_l_time=self._questions.seen.clock.time,
             status_l_times=self.members.l_times(),
@@ -400,7 +390,7 @@ class SerfNode:
                 self._tell(swim.Problem(f"an exchange of states came to nothing: {ended.problem}", False))
             return
         if not ended.problem:
-            self._say_join(now)
+            self._intents.say_join(now)
         self._tell(Joined(ended.number, ended.to, ended.problem))
 
     def _learn(self, answer: swim.Ponged) -> None:
@@ -432,14 +422,14 @@ class SerfNode:
             self._tell(swim.Problem(f"a message is refused: {error}", True))
             return
         if isinstance(message, LeaveIntent):
-            if self._hear_leave(message, now):
-                self._pass_on(self._intents, raw)
+            if self._intents.hear_leave(message, now):
+                self._pass_on(self._intents.queue, raw)
         elif isinstance(message, JoinIntent):
-            if self.members.hear_join(message.node, self._witness(message.l_time), now) is not Word.OLD:
-                self._pass_on(self._intents, raw)
+            if self._intents.hear_join(message.node, message.l_time, now):
+                self._pass_on(self._intents.queue, raw)
         elif isinstance(message, UserEvent):
-            if self._hear_event(message):
-                self._pass_on(self._events, raw)
+            if self._announcements.hear(message):
+                self._pass_on(self._announcements.queue, raw)
         elif isinstance(message, Query):
             if self._questions.hear_query(message, now):
                 self._pass_on(self._questions.queue, raw)
@@ -456,59 +446,6 @@ class SerfNode:
             if len(queue) > 2 * most:  # between two looks at the queues
                 queue.prune(most)
 
-    def _witness(self, l_time: int) -> int:
-        self._clock.witness(l_time)
-        return l_time
-
-    def _say_join(self, now: float) -> None:
-        """This node is a member, and means to be."""
-        said = JoinIntent(l_time=self._clock.time, node=self.name)
-        self.members.hear_join(self.name, self._witness(said.l_time), now)
-        self._intents.queue("", write(said))
-
-    def _hear_leave(self, said: LeaveIntent, now: float, *, passed_on: bool = False, token: object = None) -> bool:
-        """
-        Somebody leaves, or is to be taken for gone.
-
-        @param passed_on: it is this node's own word: tell others.
-        @return: whether others should hear of it.
-        """
-        self._clock.witness(said.l_time)
-        word = self.members.hear_leave(said.node, said.l_time, now, staying=self._leaving is None)
-        if word is Word.REFUTE:
-            self._say_join(now)
-        if word is Word.FORCED:
-            member = self.members.get(said.node)
-            assert member is not None
-            self._tell(MemberEvent(EventKind.LEAVE, member))
-        if said.prune and word in (Word.NEW, Word.FORCED):
-            self._prune(said.node, now)
-        if passed_on and self._has_others():
-            self._intents.queue("", write(said), token)
-        return word in (Word.NEW, Word.FORCED)
-
-    def _prune(self, name: str, now: float) -> None:
-        """Forget a member; one that is just leaving after it had time to."""
-        member = self.members.get(name)
-        if member is None or member.status is not Status.LEAVING:
-            self._erase(name)
-        elif name not in self._erasing:
-            self._erasing.add(name)
-            wait = self.settings.broadcast_timeout + self.settings.leave_propagate_delay
-            self._alarms.set(now + wait, lambda _: self._erase(name))
-
-    def _erase(self, name: str) -> None:
-        self._erasing.discard(name)
-        member = self.members.erase(name)
-        if member is not None:
-            self._forget(member)
-
-    def _forget(self, member: Member) -> None:
-        if self.vivaldi is not None:
-            self.vivaldi.forget(member.name)
-        self.positions.pop(member.name, None)
-        self._tell(MemberEvent(EventKind.REAP, member))
-
     def _merge(self, raw: bytes, join: bool, now: float) -> None:
         """The other side's part of an exchange of states."""
         try:
@@ -517,50 +454,22 @@ class SerfNode:
             self._tell(swim.Problem(f"the other side's state is refused: {error}", True))
             return
         for clock, time in (
-            (self._clock, state.l_time),
-            (self._seen_events.clock, state.event_l_time),
+            (self._intents.clock, state.l_time),
+            (self._announcements.seen.clock, state.event_l_time),
             (self._questions.seen.clock, state.query_l_time),
         ):
             if time > 0:
                 clock.witness(time - 1)
-        times = state.status_l_times or {}
-        left = set(state.left_members or ())
-        for name in state.left_members or ():
-            # The time of its leaving is not said; it was after that of its joining.
-            self._hear_leave(LeaveIntent(l_time=min(times.get(name, 0) + 1, LTIME_MAX), node=name), now)
-        for name, l_time in times.items():
-            if name not in left:
-                self.members.hear_join(name, self._witness(l_time), now)
+        self._intents.hear_times(state.status_l_times or {}, state.left_members or (), now)
         if join and self._ignores_old:
-            self._seen_events.minimum = max(self._seen_events.minimum, state.event_l_time)
-        for slot in state.events or ():
-            for one in (slot.events or ()) if slot is not None else ():
-                assert slot is not None
-                self._hear_event(UserEvent(l_time=slot.l_time, name=one.name, payload=one.payload))
-
-    # ---- events and queries that come ----
-
-    def _hear_event(self, said: UserEvent) -> bool:
-        """@return: whether others should hear of it."""
-        payload = said.payload or b""
-        if not self._seen_events.is_new(said.l_time, (said.name, payload), len(said.name) + len(payload)):
-            return False
-        self._tell(UserEventCame(said.l_time, said.name, payload, said.cc))
-        return True
+            self._announcements.seen.minimum = max(self._announcements.seen.minimum, state.event_l_time)
+        self._announcements.hear_ring(state.events or ())
 
     # ---- what is done now and then ----
 
     def _reap(self, now: float) -> None:
         self._alarms.set(now + self.settings.reap_interval, self._reap)
-        for member in self.members.reap(now, self._remembered_for, self.settings.tombstone_timeout):
-            self._forget(member)
-
-    def _remembered_for(self, member: Member) -> float:
-        """How long a failed member is: it may say so itself."""
-        try:
-            return parse_duration(member.tags["rc_tm"]) / 1e9
-        except (KeyError, ValueError):
-            return self.settings.reconnect_timeout
+        self._intents.reap(now)
 
     def _reconnect(self, now: float) -> None:
         """Try a failed member: each about once an interval, by all the others together."""
@@ -585,14 +494,13 @@ class SerfNode:
     def _queue_most(self) -> int:
         return max(self.settings.queue_min, 2 * len(self.members))
 
-    def _has_others(self) -> bool:
-        return any(one.status is Status.ALIVE and one.name != self.name for one in self.members)
-
     def _tell(self, output: Event | swim.Output) -> None:
         self._outputs.append(output)
 
-
-def _remembered(l_time: int, said: Sequence[tuple[str, bytes]]) -> UserEvents:
-    """The events of one time, as they stand in an exchange of states."""
-    entries = [UserEventsEntry(name=name, payload=payload or None) for name, payload in said]
-    return UserEvents(events=tuple(entries), l_time=l_time)
+    def _tell_member(self, event: MemberEvent) -> None:
+        """Something became of a member; who is forgotten is nowhere any more."""
+        if event.kind is EventKind.REAP:
+            if self.vivaldi is not None:
+                self.vivaldi.forget(event.member.name)
+            self.positions.pop(event.member.name, None)
+        self._tell(event)
