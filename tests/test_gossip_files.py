@@ -15,7 +15,6 @@ from tests.test_gossip import KEY, QUICK, PoolCase
 from txconsul.errors import DiskFailed
 from txconsul.gossip import GossipPool
 from txconsul.net.direct import DirectNetwork
-from txconsul.serf.keyquery import INSTALL, USE
 from txconsul.serf.keyring_file import read_keyring, write_keyring
 from txconsul.serf.messages import Status
 from txconsul.serf.outputs import EventKind, MembersChanged, RingChanged, UserEventCame
@@ -123,7 +122,7 @@ class KeyringTests(PoolCase):
 
     @inlineCallbacks
     def test_kept(self) -> Any:
-        """Keys that the pool changes are written, for the owner only, and count when the node starts again."""
+        """Keys that the pool changes are written before that is told, for the owner only, and count after a restart."""
         path = self.mktemp()
         one = yield self.open("a", keyring=Keyring([KEY]), keyring_file=path)
         self.assertEqual(read_keyring(Path(path).read_bytes()).keys, [KEY])
@@ -132,10 +131,11 @@ class KeyringTests(PoolCase):
         one.heard = heard.append
         two = yield self.open("b", keyring=Keyring([KEY]))
         yield two.join(*one.address)
-        for operation in (INSTALL, USE):
-            two.do(lambda node, now, operation=operation: node.change_keys(operation, NEW, now))
-            wanted = [KEY, NEW] if operation == INSTALL else [NEW, KEY]
-            yield self.until(lambda wanted=wanted: read_keyring(Path(path).read_bytes()).keys == wanted)  # type: ignore[misc]
+        for operation in ("install", "use"):
+            results = yield two.change_keys(operation, NEW)
+            self.assertEqual((results.responses, results.problem), (2, ""))
+            wanted = [KEY, NEW] if operation == "install" else [NEW, KEY]
+            self.assertEqual(read_keyring(Path(path).read_bytes()).keys, wanted)
         yield one.stopService()
         again = yield self.open("a", keyring=Keyring([KEY]), keyring_file=path)
         self.assertEqual(again._keyring.keys, [NEW, KEY])

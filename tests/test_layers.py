@@ -38,6 +38,7 @@ LAYERS = {
     "txconsul.consensus": 3,
     "txconsul.gossip": 3,
     "txconsul.gossip_files": 3,
+    "txconsul.gossip_keys": 3,
     "txconsul.gossip_streams": 3,
     "txconsul.endpoints": 4,
     "txconsul.http": 5,

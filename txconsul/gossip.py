@@ -23,9 +23,11 @@ from twisted.logger import Logger
 
 from txconsul.driver import Driver
 from txconsul.gossip_files import KeyringFile, SnapshotFile
+from txconsul.gossip_keys import KeyQueries
 from txconsul.gossip_streams import Asking, Stream, Streams, printable
 from txconsul.serf import outputs as serf
 from txconsul.serf.coalesce import Coalescer, MemberCoalescer, UserEventCoalescer
+from txconsul.serf.keyquery import KeyResults
 from txconsul.serf.node import SerfNode
 from txconsul.serf.settings import Settings
 from txconsul.storage.worker import Inline, Worker
@@ -134,6 +136,7 @@ class GossipPool(Service):
         self._listening: list[IListeningPort] = []
         self._packets = _Packets(self)
         self._joins: dict[int, Deferred[None]] = {}
+        self._key_queries = KeyQueries(self.do, self._keyring_file)
         self._left: list[Deferred[None]] = []
         self.streams: set[Stream] = set()
 
@@ -172,8 +175,8 @@ class GossipPool(Service):
             serf.UserEventCame: self._remember,
             serf.Asked: self._tell,
             serf.QueryAck: self._tell,
-            serf.QueryAnswer: self._tell,
-            serf.QueryEnded: self._tell,
+            serf.QueryAnswer: self._hear_answer,
+            serf.QueryEnded: self._hear_end,
             serf.NameLost: self._tell,
             serf.RingChanged: self._keep_keys,
             serf.Joined: self._end_join,
@@ -223,6 +226,7 @@ class GossipPool(Service):
         if self._driver is not None:
             self._driver.stop()
             self._keep_clocks()
+        self._key_queries.stop()
         for driver in self._coalescing.values():
             driver.stop()
             driver.core.flush()
@@ -285,6 +289,26 @@ class GossipPool(Service):
             return verb(self.core, self._now())
         finally:
             self._fed()
+
+    def fire(self, name: str, payload: bytes, *, coalesce: bool = True) -> None:
+        """
+        Tell all members, this one included, of something.
+
+        @param coalesce: of several of one name, only the last one is of interest.
+        @raise TooLarge: name and payload have too many bytes (L{txconsul.serf.settings.TooLarge}).
+        """
+        self.do(lambda node, now: node.event(name, payload, now, coalesce=coalesce))
+
+    def change_keys(self, operation: str, key: bytes = b"", *, relay_factor: int = 0) -> Deferred[KeyResults]:
+        """
+        Have all members change or list their keys.
+
+        @param operation: C{install}, C{use}, C{remove} or C{list}.
+        @param relay_factor: through how many members each answer comes a second time.
+        @return: a Deferred of what they said, once all have or the time for that is over. It fails with
+            L{TooLarge<txconsul.serf.settings.TooLarge>} if the key is too long to be asked about.
+        """
+        return self._key_queries.ask(operation, key, relay_factor)
 
     @inlineCallbacks
     def _rejoin(self, members: Mapping[str, Address]) -> Any:
@@ -399,9 +423,16 @@ class GossipPool(Service):
             self._snapshot.tick(self.core.l_times())
 
     def _keep_keys(self, changed: serf.RingChanged) -> None:
-        if self._keyring_file is not None:
-            self._keyring_file.changed()
+        self._key_queries.keep(changed)
         self.heard(changed)
+
+    def _hear_answer(self, answer: serf.QueryAnswer) -> None:
+        if not self._key_queries.hear(answer):
+            self.heard(answer)
+
+    def _hear_end(self, ended: serf.QueryEnded) -> None:
+        if not self._key_queries.end(ended):
+            self.heard(ended)
 
     def _coalescers(self) -> Mapping[type, _Coalescing]:
         """Those that are asked for, each driven, by what they take."""

@@ -108,9 +108,13 @@ class KeyringFile:
             _log.warn("keyring {path} lacks a key that was given: the keyring counts", path=path)
         return ring
 
-    def changed(self) -> None:
-        """The keys have changed: they are written now."""
-        self._journal.replace()
+    def keep(self) -> Deferred[str]:
+        """
+        The keys have changed: write them now.
+
+        @return: a Deferred firing when they are written, with an empty text, or are not, with the reason.
+        """
+        return self._journal.replace()
 
     def close(self) -> Deferred[None]:
         """@return: a Deferred firing when everything is written, or could not be."""

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.serf.pool import SerfPool
 from txconsul.errors import InvalidRequest
 from txconsul.serf.asking import QueryParameters
-from txconsul.serf.keyquery import INSTALL, LIST, REMOVE, USE, KeyResults
+from txconsul.serf.keyquery import INSTALL, LIST, REMOVE, USE, KeyResults, request
 from txconsul.serf.members import Member
 from txconsul.serf.messages import Kind, LeaveIntent, Status, write
 from txconsul.serf.node import SerfNode
@@ -399,13 +399,28 @@ class KeyTests(SerfCase):
         pool.join_all()
         return pool
 
+    #: Nodes whose disk does not take the keys.
+    full: frozenset[str] = frozenset()
+
+    def keep(self, pool: SerfPool, node: SerfNode, changed: RingChanged) -> None:
+        """What a driver does: write the keys, then say so."""
+        problem = "no space left" if node.name in self.full else ""
+        pool.do(node, lambda: node.keys_kept(changed.key, problem, pool.now))
+
     def change(self, pool: SerfPool, operation: str, key: bytes = b"") -> KeyResults:
         """Have all do something, and add up what they say."""
         node: SerfNode = pool.nodes["n0"]
         before = len(pool.outputs("n0", QueryAnswer))
         results = KeyResults(len(pool.nodes))
-        pool.do(node, lambda: node.change_keys(operation, key, pool.now))
-        pool.run(5.0)
+        told = {name: len(pool.outputs(name, RingChanged)) for name in pool.nodes}
+        pool.do(node, lambda: node.query(operation, request(operation, key), pool.now))
+        for _ in range(10):
+            pool.run(0.5)
+            for name, other in pool.nodes.items():
+                for changed in pool.outputs(name, RingChanged)[told[name] :]:
+                    assert isinstance(changed, RingChanged)
+                    self.keep(pool, other, changed)
+                told[name] = len(pool.outputs(name, RingChanged))
         for one in pool.outputs("n0", QueryAnswer)[before:]:
             assert isinstance(one, QueryAnswer)
             results.add(one.sender, one.payload)
@@ -420,6 +435,32 @@ class KeyTests(SerfCase):
             self.assertEqual((results.responses, results.problem), (4, ""), operation)
         self.assertEqual([ring.keys for ring in rings], [[NEW]] * 4)
         self.assertEqual(len(pool.outputs("n3", RingChanged)), 3)
+
+    def test_notWritten(self) -> None:
+        """A node that cannot write its keys down has not done what was asked, and says why."""
+        self.full = frozenset({"n2"})
+        pool = self.encrypted([Keyring([OLD]) for _ in range(3)])
+        results = self.change(pool, INSTALL, NEW)
+        self.assertEqual((results.problem, results.messages), ("1/3 nodes reported failure", {"n2": "no space left"}))
+
+    def test_answeredWhenKept(self) -> None:
+        """Nobody answers before its keys are written down, nor after the time for an answer; twice changes nothing."""
+        pool = self.encrypted([Keyring([OLD])])
+        node: SerfNode = pool.nodes["n0"]
+        pool.do(node, lambda: node.query(INSTALL, request(INSTALL, NEW), pool.now))
+        pool.run(1.0)
+        (changed,) = pool.outputs("n0", RingChanged)
+        assert isinstance(changed, RingChanged)
+        self.assertEqual(pool.outputs("n0", QueryAnswer), [])
+        pool.do(node, lambda: node.keys_kept(changed.key, "", pool.now))
+        pool.do(node, lambda: node.keys_kept(changed.key, "", pool.now))
+        self.assertEqual(len(pool.outputs("n0", QueryAnswer)), 1)
+        pool.do(node, lambda: node.query(INSTALL, request(INSTALL, OLD), pool.now))
+        pool.run(60.0)
+        late = pool.outputs("n0", RingChanged)[1]
+        assert isinstance(late, RingChanged)
+        pool.do(node, lambda: node.keys_kept(late.key, "", pool.now))
+        self.assertEqual(len(pool.outputs("n0", QueryAnswer)), 1)
 
     def test_list(self) -> None:
         """How many have each key, and as their primary one."""

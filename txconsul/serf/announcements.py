@@ -38,7 +38,7 @@ class Announcements:
         @raise TooLarge: name and payload have too many bytes.
         """
         most = self._settings.event_bytes_max
-        if len(name.encode()) + len(payload) > most:
+        if len(name.encode("utf-8", "surrogateescape")) + len(payload) > most:
             raise TooLarge(f"user event exceeds configured limit of {most} bytes before encoding")
         l_time = self.seen.clock.time
         said = UserEvent(cc=coalesce, l_time=l_time, name=name, payload=payload or None)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from txconsul.serf.messages import BadSerfMessage, KeyRequest, KeyResponse, read
+from txconsul.serf.messages import BadSerfMessage, KeyRequest, KeyResponse, read, write
 from txconsul.swim.keyring import BadKey, Keyring
 
-__all__ = ["INSTALL", "LIST", "REMOVE", "USE", "KeyResults", "carry_out", "list_keys"]
+__all__ = ["INSTALL", "LIST", "REMOVE", "USE", "KeyResults", "carry_out", "list_keys", "request"]
 
 INSTALL = "_serf_install-key"
 USE = "_serf_use-key"
@@ -36,6 +36,11 @@ def carry_out(name: str, payload: bytes, ring: Keyring | None) -> KeyResponse:
     except (BadSerfMessage, BadKey) as error:
         return KeyResponse(message=str(error))
     return KeyResponse(result=True)
+
+
+def request(operation: str, key: bytes) -> bytes:
+    """The payload of a query for an operation. @param operation: one of the constants of this file."""
+    return write(KeyRequest(key=key))
 
 
 def list_keys(ring: Keyring | None) -> KeyResponse:
@@ -88,7 +93,7 @@ class KeyResults:
             return
         if not response.result:
             self.errors += 1
-        if response.message:
+        if response.message or not response.result:
             self.messages[sender] = response.message
         for key in response.keys or ():
             self.keys[key] = self.keys.get(key, 0) + 1

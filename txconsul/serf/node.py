@@ -14,13 +14,11 @@ from txconsul.records.coordinate import Position
 from txconsul.serf.announcements import Announcements
 from txconsul.serf.asking import QueryParameters
 from txconsul.serf.intents import Intents
-from txconsul.serf.keyquery import LIST
 from txconsul.serf.leaving import Leaving
 from txconsul.serf.members import STATUS_OF, Member, MemberStates
 from txconsul.serf.messages import (
     BadSerfMessage,
     JoinIntent,
-    KeyRequest,
     Kind,
     LeaveIntent,
     PushPullState,
@@ -31,7 +29,6 @@ from txconsul.serf.messages import (
     read,
     read_any,
     read_relay,
-    write,
 )
 from txconsul.serf.outputs import (
     Event,
@@ -287,18 +284,14 @@ class SerfNode:
         self._questions.answer(key, payload, now)
         self._hear_swim(now)
 
-    def change_keys(
-        self, operation: str, key: bytes, now: float, parameters: QueryParameters | None = None
-    ) -> tuple[int, int]:
+    def keys_kept(self, key: tuple[int, int], problem: str, now: float) -> None:
         """
-        Have all members change or list their keys; L{KeyResults<txconsul.serf.keyquery.KeyResults>} adds up what they
-        answer.
+        What L{RingChanged<txconsul.serf.outputs.RingChanged>} asked for is done: the query is answered.
 
-        @param operation: one of L{txconsul.serf.keyquery}.
-        @return: the query's key.
+        @param problem: why the keys are not written down; empty if they are, or need not be.
         """
-        payload = b"" if operation == LIST else write(KeyRequest(key=key))
-        return self.query(operation, payload, now, parameters)
+        self._questions.keys_kept(key, problem, now)
+        self._hear_swim(now)
 
     # ---- what the SWIM node's delegate says ----
 

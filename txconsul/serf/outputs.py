@@ -104,7 +104,12 @@ class NameLost(NamedTuple):
 
 
 class RingChanged(NamedTuple):
-    """The keys have changed: they are to be written down."""
+    """
+    A query has changed the keys: they are to be written down, and then
+    L{SerfNode.keys_kept<txconsul.serf.node.SerfNode.keys_kept>} is to be called with C{key}, which answers the query.
+    """
+
+    key: tuple[int, int]
 
 
 Event = (

@@ -44,6 +44,8 @@ _PING = "_serf_ping"
 _CONFLICT = "_serf_conflict"
 #: Queries of others that wait for an answer at a time; the oldest gives way. Each lasts seconds.
 ASKED_MAX = 1024
+#: Of the reason why keys are not written down, so much is told: an answer is bounded, a path is not.
+PROBLEM_CHARACTERS_MAX = 200
 #: What time and number of an answer may add to its bytes.
 _NUMBERS = 16
 
@@ -143,6 +145,17 @@ class Questions:
         del self._asked[key]
         self._respond(question, response, now)
 
+    def keys_kept(self, key: tuple[int, int], problem: str, now: float) -> None:
+        """
+        The keys that a query has changed are written down, or are not: answer it, if somebody still listens.
+
+        @param problem: why they are not; empty if they are.
+        """
+        asked = self._asked.get(key)
+        if asked is not None and asked[1] >= now:
+            self.answer(key, write(KeyResponse(message=problem[:PROBLEM_CHARACTERS_MAX], result=not problem)), now)
+        self._asked.pop(key, None)
+
     def hear_query(self, question: Query, now: float) -> bool:
         """@return: whether others should hear of it."""
         if not self.seen.is_new(question.l_time, question.id, _NUMBERS):
@@ -179,7 +192,14 @@ class Questions:
         if not question.name.startswith(_INTERNAL):
             self._tell(Asked(key, question.name, payload, question.source_node, deadline))
             return
-        answer = self._answer_internal(question.name, payload)
+        if question.name in (INSTALL, USE, REMOVE):
+            response = carry_out(question.name, payload, self._keyring)
+            if response.result:
+                self._tell(RingChanged(key))
+                return
+            answer: bytes | None = write(response)
+        else:
+            answer = self._answer_internal(question.name, payload)
         if answer is not None:
             try:
                 self.answer(key, answer, now)
@@ -224,11 +244,6 @@ class Questions:
         if name == _CONFLICT:
             asked = payload.decode("utf-8", "surrogateescape")
             return None if asked == self._name else _conflict_answer(self._members.get(asked))
-        if name in (INSTALL, USE, REMOVE):
-            response = carry_out(name, payload, self._keyring)
-            if response.result:
-                self._tell(RingChanged())
-            return write(response)
         if name == LIST:
             return self._fitting(list_keys(self._keyring))
         if name != _PING:

@@ -78,7 +78,7 @@ class Journal:
         self._writing = False
         self._closed = False
         self._call: IDelayedCall | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: list[Deferred[str]] = []
         # Touched by the worker only: the file as it is open, and where the next lines go.
         self._descriptor: int | None = None
         self._size = 0
@@ -100,19 +100,19 @@ class Journal:
                 self._pending.append(lines)
             self._write_in(FLUSH_SECONDS)
 
-    def replace(self) -> None:
-        """Have the file written anew, now."""
+    def replace(self) -> Deferred[str]:
+        """Have the file written anew, now. @return: as L{flush}."""
         if not self._closed:
             self._anew = True
-            self.flush()
+        return self.flush()
 
-    def flush(self) -> Deferred[None]:
+    def flush(self) -> Deferred[str]:
         """
         Write now what there is to be written.
 
-        @return: a Deferred firing when that is durable, or has failed.
+        @return: a Deferred firing when that is durable, with an empty text, or has failed, with the reason.
         """
-        done: Deferred[None] = Deferred()
+        done: Deferred[str] = Deferred()
         self._waiting.append(done)
         if not self._writing:
             self._write()
@@ -154,12 +154,12 @@ class Journal:
             work = self._worker.run(self._append, pending)
         else:
             for done in waiting:
-                done.callback(None)
+                done.callback("")
             return
         self._writing = True
-        work.addCallbacks(lambda _: True, self._fail).addCallback(self._written, waiting)
+        work.addCallbacks(lambda _: "", self._fail).addCallback(self._written, waiting)
 
-    def _fail(self, failure: Failure) -> bool:
+    def _fail(self, failure: Failure) -> str:
         failure.trap(DiskFull, DiskFailed)
         self._anew = True
         _log.error(
@@ -168,20 +168,20 @@ class Journal:
             seconds=RETRY_SECONDS,
             error=failure.value,
         )
-        return False
+        return str(failure.value)
 
-    def _written(self, succeeded: bool, waiting: list[Deferred[None]]) -> None:
+    def _written(self, problem: str, waiting: list[Deferred[str]]) -> None:
         self._writing = False
-        if not succeeded:
+        if problem:
             waiting, self._waiting = waiting + self._waiting, []
-        if not succeeded and not self._closed:
+        if problem and not self._closed:
             self._write_in(RETRY_SECONDS)
         elif self._waiting:
             self._write()
         elif self._pending:
             self._write_in(FLUSH_SECONDS)
         for done in waiting:
-            done.callback(None)
+            done.callback(problem)
 
     # ---- what blocks ----
 
