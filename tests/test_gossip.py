@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.error import CannotListenError
@@ -120,7 +121,8 @@ class GossipTests(PoolCase):
         other = yield self.open("b", keyring=Keyring([KEY]))
         host, port = other.address
         yield other.stopService()
-        yield self.assertFailure(pool.join(host, port), JoinFailed)
+        error = yield self.assertFailure(pool.join(host, port), JoinFailed)
+        self.assertEqual(str(error), f"dial tcp {host}:{port}: connect: connection refused")
         other = yield self.open("c", keyring=Keyring([KEY]))
         error = yield self.assertFailure(pool.join(*other.address), JoinFailed)
         self.assertIn("not", str(error))
@@ -135,6 +137,18 @@ class GossipTests(PoolCase):
         yield self.assertFailure(twin.open(), CannotListenError)
 
     @inlineCallbacks
+    def test_silence(self) -> Any:
+        """Who is silent, or hangs up, is told of as such."""
+        pool = yield self.open("a")
+        self.patch(pool.core.swim, "timing", replace(QUICK, stream_timeout=0.2))
+        for protocol, problem in ((Protocol, "read tcp {}: i/o timeout"), (_HangUp, "EOF")):
+            factory = Factory.forProtocol(protocol)
+            port = yield DirectNetwork(reactor).listen("tcp:0:interface=127.0.0.1", factory)
+            self.addCleanup(port.stopListening)
+            error = yield self.assertFailure(pool.join("127.0.0.1", port.getHost().port), JoinFailed)
+            self.assertEqual(str(error), problem.format(f"127.0.0.1:{port.getHost().port}"))
+
+    @inlineCallbacks
     def test_stopsWhileAsking(self) -> Any:
         """A node may be stopped while it waits for an answer."""
         silent = yield DirectNetwork(reactor).listen("tcp:0:interface=127.0.0.1", Factory.forProtocol(Protocol))  # type: ignore[arg-type]
@@ -145,6 +159,14 @@ class GossipTests(PoolCase):
         yield self.until(lambda: bool(pool.streams))
         yield pool.stopService()
         yield self.until(lambda: not pool.streams)
+
+
+class _HangUp(Protocol):
+    """Listens, and goes."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Enough."""
+        self.transport.loseConnection()  # type: ignore[union-attr]
 
 
 class _Client(Protocol):

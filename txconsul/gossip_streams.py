@@ -5,13 +5,16 @@ The streams of a gossip pool: each carries one request, and at most one answer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txconsul.net.dial_errors import dial_error
 from txconsul.swim import outputs as swim
 from txconsul.swim.messages import BadGossip, ErrorMessage
 
@@ -140,14 +143,20 @@ class Asking(Stream):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See L{Protocol}."""
         super().connectionLost(reason)
-        self._fail(f"closed without an answer: {reason.getErrorMessage()}")
+        self._fail("EOF" if reason.check(ConnectionDone) else reason.getErrorMessage())
 
     def not_connected(self, failure: Failure) -> None:
         """There was no connection."""
-        self._fail(failure.getErrorMessage())
+        self._fail(dial_error(failure, self._target()) or failure.getErrorMessage())
+
+    def _target(self) -> str:
+        addr, port = self._request.to
+        host = ip_address(addr)
+        return f"tcp [{host}]:{port}" if host.version == 6 else f"tcp {host}:{port}"
 
     def _too_late(self) -> None:
-        self._fail("no answer in time")
+        what = "dial" if self.transport is None else "read"
+        self._fail(f"{what} {self._target()}: i/o timeout")
         self.abandon()
 
     def _fail(self, reason: str) -> None:

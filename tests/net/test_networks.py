@@ -152,7 +152,8 @@ class NetworkContract:
             self.assertLessEqual(set(addresses), possible)
             self.assertEqual(len(set(addresses)), len(addresses))
             self.assertTrue(addresses)
-        yield self.assertFailure(network.resolve_all("no..name"), DNSLookupError)
+        for name in ("no..name", "no\0name", "", "n" * 64):
+            yield self.assertFailure(network.resolve_all(name), DNSLookupError)
 
     @inlineCallbacks
     def test_datagrams(self: Any) -> Any:

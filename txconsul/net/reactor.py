@@ -106,9 +106,10 @@ class ReactorNetwork:
         if isIPAddress(name) or isIPv6Address(name):
             return succeed([name])
         try:
-            name.encode("idna")
+            possible = b"\0" not in name.encode("idna")
         except UnicodeError:
-            # Twisted's resolver would never answer.
+            possible = False
+        if not possible:  # Twisted's resolver would never answer.
             return fail(DNSLookupError(f"{name} is no host's name"))
         found = _Addresses(name)
         self.clock.nameResolver.resolveHostName(found, name)

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.error import ConnectError, ConnectionClosed, ConnectionRefusedError, DNSLookupError, TimeoutError
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -19,6 +18,7 @@ from zope.interface import implementer
 
 from txconsul.errors import PeerMisbehaved, Unavailable
 from txconsul.interfaces import INetwork
+from txconsul.net.dial_errors import dial_error
 from txconsul.net.tls_client import ANONYMOUS, ClientTLS, Identity, Untrusted, why_untrusted
 
 __all__ = ["CannotDial", "CheckTLS", "Connect", "Secure", "Target", "dial", "in_tls_words", "split_address"]
@@ -215,14 +215,7 @@ async def _dialled(network: INetwork, target: Target, factory: Any, connect: Con
 
 
 def _in_words(reason: Failure, target: Target) -> Any:
-    if reason.check(ConnectionRefusedError):
-        why = "connect: connection refused"
-    elif reason.check(TimeoutError, DeferredTimeout):
-        why = "i/o timeout"
-    elif reason.check(DNSLookupError):
-        why = f"lookup {target.host}: no such host"
-    elif reason.check(ConnectError, OSError):
-        why = reason.getErrorMessage()
-    else:
+    why = dial_error(reason, str(target), target.host)
+    if why is None:
         return reason
-    raise CannotDial(f"dial {target}: {why}")
+    raise CannotDial(why)
