@@ -1,4 +1,4 @@
-"""What every INetwork does, by each provider of sockets."""
+"""What every INetwork does, by each provider."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+from random import Random
 from typing import Any
 
 from twisted.internet import reactor
@@ -22,6 +23,7 @@ from txconsul.http.connection import Response
 from txconsul.http.server import HTTPFactory
 from txconsul.interfaces import INetwork
 from txconsul.net.direct import ACCEPT_PAUSE_SECONDS, TURN_ACCEPTS_MAX, DirectNetwork, DirectPort
+from txconsul.net.memory import Wire
 from txconsul.net.poller import ReactorPoller
 from txconsul.net.reactor import ReactorNetwork, parse_description
 
@@ -119,20 +121,6 @@ class NetworkContract:
         client.transport.write(b"bye")
         data = yield client.ended
         self.assertEqual(data, big + b"bye")
-
-    @inlineCallbacks
-    def test_unix(self: Any) -> Any:
-        """A unix socket has the mode that was asked for, and is gone afterwards."""
-        network = self.make_network()
-        path = os.path.relpath(self.mktemp())
-        port = yield network.listen(f"unix:{path}:mode=600", Factory.forProtocol(Echo))
-        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
-        client = yield network.connect(f"unix:{path}", Factory.forProtocol(Collector))
-        client.transport.write(b"bye")
-        data = yield client.ended
-        self.assertEqual(data, b"bye")
-        yield port.stopListening()
-        self.assertFalse(os.path.exists(path))
 
     @inlineCallbacks
     def test_resolve(self: Any) -> Any:
@@ -246,7 +234,32 @@ class NetworkContract:
         return deferred
 
 
-class DirectNetworkTests(NetworkContract, TestCase):
+class SocketContract(NetworkContract):
+    """What is promised besides by those that have sockets."""
+
+    @inlineCallbacks
+    def test_unix(self: Any) -> Any:
+        """A unix socket has the mode that was asked for, and is gone afterwards."""
+        network = self.make_network()
+        path = os.path.relpath(self.mktemp())
+        port = yield network.listen(f"unix:{path}:mode=600", Factory.forProtocol(Echo))
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        client = yield network.connect(f"unix:{path}", Factory.forProtocol(Collector))
+        client.transport.write(b"bye")
+        data = yield client.ended
+        self.assertEqual(data, b"bye")
+        yield port.stopListening()
+        self.assertFalse(os.path.exists(path))
+
+
+class MemoryNetworkTests(NetworkContract, TestCase):
+    """In memory, here on the reactor's time."""
+
+    def make_network(self) -> Any:
+        return Wire(reactor, Random(1)).host("a", "10.0.0.1", "fd00::1")
+
+
+class DirectNetworkTests(SocketContract, TestCase):
     """By descriptors of our own, below an epoll of our own."""
 
     def make_network(self) -> Any:
@@ -290,14 +303,14 @@ class DirectNetworkTests(NetworkContract, TestCase):
         yield self.assertFailure(self.make_network().listen("tcp", Factory.forProtocol(Echo)), ValueError)
 
 
-class DirectOnReactorTests(NetworkContract, TestCase):
+class DirectOnReactorTests(SocketContract, TestCase):
     """By descriptors of our own, each on the reactor."""
 
     def make_network(self) -> Any:
         return DirectNetwork(reactor, ReactorPoller(reactor))
 
 
-class ReactorNetworkTests(NetworkContract, TestCase):
+class ReactorNetworkTests(SocketContract, TestCase):
     """By Twisted's endpoints."""
 
     def make_network(self) -> Any:

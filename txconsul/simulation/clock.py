@@ -145,6 +145,9 @@ class SimulatedClock:
             return
         self.now = max(self.now, time)
         process = call.process
+        if process is not None and process.ended:
+            call.cancelled = True
+            return
         if process is not None and process.paused_until > self.now:
             call.time = process.paused_until
             self._push(call)
@@ -159,12 +162,18 @@ class ProcessClock:
     The time as one process sees it: the same as everywhere, but its calls wait while the process stands still
     (a stopped process, a long garbage collection, a sleeping virtual machine).
 
+    @ivar ended: the process is gone, and its calls never come.
     @ivar paused_until: when the process goes on.
     """
 
     def __init__(self, clock: SimulatedClock) -> None:
         self._clock = clock
         self.paused_until = 0.0
+        self.ended = False
+
+    def end(self) -> None:
+        """The process dies."""
+        self.ended = True
 
     @property
     def paused(self) -> bool:
