@@ -274,12 +274,16 @@ class MemoryNetwork:
 
     def resolve(self, name: str) -> Deferred[str]:
         """See L{INetwork}: hosts are known by their names, once they were there."""
+        return self.resolve_all(name).addCallback(lambda addresses: addresses[0])
+
+    def resolve_all(self, name: str) -> Deferred[list[str]]:
+        """See L{INetwork}."""
         if isIPAddress(name) or isIPv6Address(name):
-            return succeed(name)
+            return succeed([name])
         if name == "localhost":
-            return succeed("127.0.0.1")
+            return succeed(["127.0.0.1"])
         found = self.wire.addresses_of(name)
-        return succeed(found[0]) if found else fail(DNSLookupError(f"no address found for {name}"))
+        return succeed(found) if found else fail(DNSLookupError(f"no address found for {name}"))
 
     def listen(self, description: str, factory: Any) -> Deferred[Any]:
         """See L{INetwork}: C{tcp:}, C{tcp6:} and C{unix:}."""
