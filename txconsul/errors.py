@@ -142,6 +142,12 @@ class NoLeader(Unavailable):
     text = "No cluster leader"
 
 
+class NoKnownServers(Unavailable):
+    """No server of the datacenter is known to this agent."""
+
+    text = "No known Consul servers"
+
+
 class LeadershipLost(Unavailable):
     """The leader lost its place after it had proposed; whether the write happens is not known."""
 

@@ -22,6 +22,7 @@ from txconsul.endpoints.registry import Read
 from txconsul.errors import TxconsulError
 from txconsul.records.base import Record
 from txconsul.records.kv import KeyListRequest, KeyRequest
+from txconsul.records.operator import OperatorUsageRequest
 from txconsul.records.prepared_query import PreparedQuerySpecificRequest
 from txconsul.records.queries import (
     ChecksInStateRequest,
@@ -47,6 +48,7 @@ REQUESTS: dict[type[Record], list[Any]] = {
     ],
     ChecksInStateRequest: [ChecksInStateRequest(state=state) for state in ("any", "passing", "critical")],
     KeyRequest: [KeyRequest(key=key) for key in (b"a", b"a/", b"b")],
+    OperatorUsageRequest: [OperatorUsageRequest()],
     KeyListRequest: [KeyListRequest(prefix=prefix) for prefix in (b"", b"a/")],
     PreparedQuerySpecificRequest: [PreparedQuerySpecificRequest(query_id=id) for id in ALL_QUERIES],
     SessionSpecificRequest: [SessionSpecificRequest(session_id=id) for id in ALL_SESSIONS],

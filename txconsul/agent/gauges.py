@@ -50,9 +50,10 @@ def server_gauges(server: Server) -> Iterator[Gauge]:
     yield Gauge("server.isLeader", int(server.site.me.is_leader))
     yield Gauge("session_ttl.active", server.timers.active)
     yield Gauge("rpc.queries_blocking", server.site.blocking)
-    healthy = server.site.me.leader_known
-    yield Gauge("autopilot.healthy", int(healthy))
-    yield Gauge("autopilot.failure_tolerance", 0)
+    health = server.autopilot.health
+    if health is not None:
+        yield Gauge("autopilot.healthy", int(health.healthy))
+        yield Gauge("autopilot.failure_tolerance", health.failure_tolerance)
 
 
 def state_gauges(server: Server, datacenter: str) -> Iterator[Gauge]:

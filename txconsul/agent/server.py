@@ -12,12 +12,13 @@ from random import Random
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from txconsul import CONSUL_VERSION
 from txconsul.agent.archives import Archives
 from txconsul.agent.measured_machine import MeasuredMachine
 from txconsul.consensus import Consensus, Observer, SnapshotPolicy
@@ -26,7 +27,9 @@ from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.methods import METHODS
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.site import Facts, Site
+from txconsul.errors import NoKnownServers
 from txconsul.interfaces import ILogStore, IRaftTransport, ISnapshotStore, IStableStore
+from txconsul.leader.autopilot import Autopilot, Group
 from txconsul.leader.autopilot_settings import AutopilotSettings
 from txconsul.leader.coordinates import PERIOD_SECONDS, Positions
 from txconsul.leader.features import Features
@@ -34,6 +37,7 @@ from txconsul.leader.reconcile import Reconcile
 from txconsul.leader.session_ttl import SessionTTL
 from txconsul.leader.tombstones import Tombstones
 from txconsul.metrics.metrics import Metrics
+from txconsul.raft.autopilot import Known, NodeStatus, Stats
 from txconsul.raft.messages import Role
 from txconsul.raft.timing import Timing
 from txconsul.records.autopilot import DEFAULT_AUTOPILOT, AutopilotConfig
@@ -97,6 +101,25 @@ class NobodyElse:
         return Deferred()
 
 
+class _Alone:
+    """The group of a server that knows of no other one."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        it = settings
+        self._servers = [Known(it.id, it.name, it.address, NodeStatus.ALIVE, CONSUL_VERSION)]
+
+    def servers(self) -> list[Known]:
+        """Itself."""
+        return self._servers
+
+    def stats(self, server: Known) -> Deferred[Stats]:
+        """Nobody else is there to be asked."""
+        return fail(NoKnownServers())
+
+    def force_leave(self, name: str) -> None:
+        """Nobody else is there to be gone."""
+
+
 class _Machine(MeasuredMachine):
     """The state machine, which tells the leader which locks are delayed."""
 
@@ -136,12 +159,14 @@ class Server(MultiService, Observer):
         facts: Facts,
         failed: Callable[[Failure], object],
         metrics: Metrics | None = None,
+        group: Group | None = None,
     ) -> None:
         """
         @param wall: the time of day, as Go's 15 bytes.
         @param new_id: makes a random UUID's text.
         @param failed: told once if the server cannot go on.
         @param metrics: the instruments of what is counted and measured.
+        @param group: the servers of the datacenter; None where there are no others.
         """
         super().__init__()
         self._settings = settings
@@ -190,6 +215,9 @@ class Server(MultiService, Observer):
         self.timers = self.leading.timers = SessionTTL(self.store, self.door, settings.datacenter, clock)
         positions = self.leading.positions = Positions(self.consensus.propose, clock, settings.coordinate_period)
         self.reconcile = Reconcile(self.door, settings.registration, clock)
+        self.site.autopilot = self.autopilot = Autopilot(
+            self.store, self.consensus, group or _Alone(settings), settings.autopilot, clock, wall
+        )
         self._duties = MultiService()
         for duty in (
             self.timers,
@@ -198,6 +226,7 @@ class Server(MultiService, Observer):
             AutopilotSettings(self.store, self.door, settings.datacenter, settings.autopilot),
             Features(self.store, self.door, settings.datacenter),
             self.reconcile,
+            self.autopilot,
         ):
             duty.setServiceParent(self._duties)
         self.ready: Deferred[None] = Deferred()

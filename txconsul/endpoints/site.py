@@ -23,13 +23,14 @@ from txconsul.metrics.metrics import Exposed, Metrics
 from txconsul.records.agent import CheckDefinition
 from txconsul.records.coordinate import Position
 from txconsul.records.health import HealthCheck
+from txconsul.records.operator import AutopilotHealthReply, AutopilotState
 from txconsul.records.query import Context
 from txconsul.records.raft import Configuration
 from txconsul.records.service import NodeService, ServiceDefinition
 from txconsul.serf.coordinate import ORIGIN
 from txconsul.state.store import Store
 
-__all__ = ["Facts", "Local", "Replicated", "Saved", "Site", "SnapshotDesk"]
+__all__ = ["Autopilot", "Facts", "Local", "Replicated", "Saved", "Site", "SnapshotDesk"]
 
 
 class Replicated(Protocol):
@@ -62,6 +63,25 @@ class Replicated(Protocol):
 
     def last_contact(self) -> float | None:
         """Seconds since the leader was last heard of; None if it never was."""
+
+    def remove(self, id: str) -> Deferred[int]:
+        """Take a server out of the group; see L{txconsul.consensus.Consensus.remove}."""
+
+    def transfer_leadership(self, to: str | None = None) -> Deferred[None]:
+        """Have another server lead; see L{txconsul.consensus.Consensus.transfer_leadership}."""
+
+
+class Autopilot(Protocol):
+    """Who looks after the group while leading; L{txconsul.leader.autopilot.Autopilot} is one."""
+
+    def last_index(self, id: str) -> int:
+        """The last index that a server told; 0 of one that told none."""
+
+    def reply(self) -> AutopilotHealthReply:
+        """The group's health."""
+
+    def state(self) -> AutopilotState:
+        """All that is known of the group."""
 
 
 class Facts(Protocol):
@@ -183,6 +203,7 @@ class Site:
     @ivar other_datacenters: the names of all others that can be asked, the nearest first.
     @ivar ask: the door, for what an endpoint asks of others; set by the door, as is C{authorizer}.
     @ivar authorizer: what the bearer of a token may do.
+    @ivar autopilot: who looks after the group; set when the server is put together.
     @ivar told: a Deferred that fires when the catalog was told what it is being told of this agent, or cannot be told
         soon; None where it is told nothing just now.
     @ivar reload: reads the agent's configuration again, and takes up what changed.
@@ -190,6 +211,7 @@ class Site:
 
     ask: Callable[[str, Any, Context], Any]
     authorizer: Callable[[str], Authorizer]
+    autopilot: Autopilot
 
     def __init__(
         self,

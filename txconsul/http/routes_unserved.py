@@ -97,12 +97,7 @@ _UNSERVED = """
     GET                /v1/internal/federation-states
     GET                /v1/internal/federation-states/mesh-gateways
     GET                /v1/internal/federation-state/
-    GET                /v1/operator/autopilot/health
-    GET                /v1/operator/autopilot/state
     GET,POST,PUT,DELETE /v1/operator/keyring
-    DELETE             /v1/operator/raft/peer
-    POST               /v1/operator/raft/transfer-leader
-    GET                /v1/operator/usage
     GET,DELETE         /v1/peering/
     POST               /v1/peering/establish
     POST               /v1/peering/token

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from txconsul.records.base import Record
 
-__all__ = ["Member"]
+__all__ = ["STATUS_WORDS", "Member"]
+
+#: What Serf's numbers mean.
+STATUS_WORDS = {0: "none", 1: "alive", 2: "leaving", 3: "left", 4: "failed"}
 
 
 class Member(Record, frozen=True):

@@ -21,6 +21,7 @@ from txconsul.records.session import Session
 from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
 from txconsul.state.service_tags import ServiceTags
 from txconsul.state.table import Index, Journal, Table
+from txconsul.state.usage import Usage
 from txconsul.state.watches import Key
 
 __all__ = ["NAMELESS_CHECK", "PEER", "Pair", "Tables", "kinds_and_names", "mesh_name", "reached", "session_check_ids"]
@@ -91,6 +92,8 @@ class Tables:
         )
         self.service_tags = ServiceTags(self.services.rows, self.services_by_name)
         self.services.follow(self.service_tags)
+        self.usage = Usage()
+        self.services.follow(self.usage)
         self.checks_by_node: Index[Pair, HealthCheck] = Index(lambda key, check: (key[0],))
         #: By C{(node, service id)}; the checks of the node itself have an empty service id.
         self.checks_by_instance: Index[Pair, HealthCheck] = Index(lambda key, c: ((key[0], c.service_id.lower()),))
