@@ -1,19 +1,15 @@
 """
 The agent: a server, and the edges at which it is asked.
 
-Everything that touches the machine is put together here: the data directory, the network, chance and the wall clock.
+Everything that touches the machine is given to it: the data directory, the network, chance and the wall clock.
 What runs is a Twisted service, whoever starts it.
 """
 
 from __future__ import annotations
 
 import shutil
-import socket
-import time
-import uuid
 from collections.abc import Callable
 from ipaddress import ip_network
-from random import Random, SystemRandom
 from typing import Any
 
 import msgspec
@@ -36,9 +32,10 @@ from txconsul.agent.gauges import runtime_gauges, server_gauges, state_gauges
 from txconsul.agent.https import https_options
 from txconsul.agent.local import LocalState
 from txconsul.agent.machine import CPUTimes, host_gauges
+from txconsul.agent.outside import Outside
 from txconsul.agent.persistence import DefinitionFiles
 from txconsul.agent.position import TellPosition
-from txconsul.agent.process import PidFile, calm_collector, notify, raise_file_limit
+from txconsul.agent.process import PidFile
 from txconsul.agent.registrations import Registrations
 from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.server import NobodyElse, Server
@@ -105,11 +102,13 @@ class Agent(MultiService):
         configuration: Configuration,
         stores: Stores,
         network: INetwork,
+        outside: Outside,
         failed: Callable[[Failure], object],
         reread: Callable[[], Configuration] | None = None,
         change_log_level: Callable[[str], object] | None = None,
     ) -> None:
         """
+        @param outside: where chance, the time of day and the like come from.
         @param failed: told once if the agent cannot go on; it is to stop the process.
         @param reread: reads the configuration again, for a reload.
         @param change_log_level: logs from another level on; None where somebody else decides that.
@@ -119,6 +118,7 @@ class Agent(MultiService):
         self._stores = stores
         self._network = network
         self._clock = network.clock
+        self._outside = outside
         self._failed = failed
         self._reread = reread
         self._shown = configuration
@@ -130,7 +130,7 @@ class Agent(MultiService):
         self._telemetry.setServiceParent(self)
         self.server = self._make_server()
         self.server.setServiceParent(self)
-        self._rng = Random(SystemRandom().getrandbits(64))
+        self._rng = outside.fork_random()
         self.cache = agent_cache(configuration, self.server.door, self._clock, self._rng)
         measure(self.cache, self._telemetry.metrics)
         self.local = LocalState(configuration.check_update_interval, configuration.discard_check_output, self._rng)
@@ -152,8 +152,9 @@ class Agent(MultiService):
 
     def _make_telemetry(self) -> Telemetry:
         it = self._configuration
-        metrics = metrics_for(it.telemetry, socket.gethostname(), time.time())
-        telemetry = Telemetry(metrics, self._clock, time.time)
+        outside = self._outside
+        metrics = metrics_for(it.telemetry, outside.hostname, outside.now_utc())
+        telemetry = Telemetry(metrics, self._clock, outside.now_utc)
         metrics.gauges(lambda: runtime_gauges(telemetry))
         metrics.gauges(lambda: server_gauges(self.server))
         metrics.gauges(lambda: state_gauges(self.server, it.datacenter))
@@ -178,9 +179,9 @@ class Agent(MultiService):
             snapshot_store=self._stores.snapshots,
             transport=NobodyElse(),
             clock=self._clock,
-            rng=Random(SystemRandom().getrandbits(64)),
-            wall=lambda: pack_time(time.time_ns()),
-            new_id=lambda: str(uuid.uuid4()),
+            rng=self._outside.fork_random(),
+            wall=lambda: pack_time(self._outside.wall_ns()),
+            new_id=self._outside.new_id,
             facts=self._facts,
             failed=self._failed,
             metrics=self._telemetry.metrics,
@@ -229,7 +230,7 @@ class Agent(MultiService):
             self._running_checks,
             DefinitionFiles(it.data_dir or None),
             self._clock,
-            time.time,
+            self._outside.now_utc,
             (it.ports.sidecar_min, it.ports.sidecar_max),
             (it.ports.expose_min, it.ports.expose_max),
         )
@@ -264,7 +265,7 @@ class Agent(MultiService):
 
     def _led(self, _: object) -> None:
         """There is a leader, who can be told what this agent runs."""
-        notify("READY=1")
+        self._outside.notify("READY=1")
         if self.running:
             self._anti_entropy.setServiceParent(self)
             self._watchers.setServiceParent(self)
@@ -305,6 +306,7 @@ class Agent(MultiService):
             connections_per_client_max=it.limits.http_max_conns_per_client,
             connections_max=connections_max,
             handshake_seconds_max=it.limits.https_handshake_timeout,
+            now_utc=self._outside.now_utc,
         )
 
     # ---- coming and going ----
@@ -312,8 +314,7 @@ class Agent(MultiService):
     def startService(self) -> None:
         """Begin: take part, listen, and say so."""
         it = self._configuration
-        files = raise_file_limit()
-        calm_collector()
+        files = self._outside.begin()
         self._pid_file.write()
         for warning in it.warnings:
             self._log.warn("{warning}", warning=warning)
@@ -401,7 +402,7 @@ class Agent(MultiService):
             for address in it.https_addresses:
                 await self._listen_at("HTTPS", address, secure)
         if it.dns_addresses:
-            self._dns = dns_server(it, self.cache, self._network, self._telemetry.metrics)
+            self._dns = dns_server(it, self.cache, self._network, self._telemetry.metrics, self._outside)
             self._reloadable.append(reloading.dns(self._dns))
             for address in it.dns_addresses:
                 self._ports.append(await self._network.datagrams(address.datagrams(), self._dns.datagrams()))
@@ -417,7 +418,7 @@ class Agent(MultiService):
 
     def stopService(self) -> Deferred[Any]:
         """End: take no more requests, answer those under way, and close what is open."""
-        notify("STOPPING=1")
+        self._outside.notify("STOPPING=1")
         self._log.info("Stopping")
         return Deferred.fromCoroutine(self._stop())
 

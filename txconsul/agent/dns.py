@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import time
-from random import Random, SystemRandom
 
 from txconsul.agent.configuration.model import Configuration
+from txconsul.agent.outside import Outside
 from txconsul.dns.lookups import IDoor
 from txconsul.dns.server import DNSServer
 from txconsul.dns.settings import DNSSettings
@@ -83,15 +82,17 @@ def dns_settings(configuration: Configuration) -> DNSSettings:
     )
 
 
-def dns_server(configuration: Configuration, door: IDoor, network: INetwork, metrics: Metrics) -> DNSServer:
+def dns_server(
+    configuration: Configuration, door: IDoor, network: INetwork, metrics: Metrics, outside: Outside
+) -> DNSServer:
     """The edge, not yet listening."""
     return DNSServer(
         door,
         dns_settings(configuration),
         network,
-        rng=Random(SystemRandom().getrandbits(64)),
-        secret_rng=SystemRandom(),
-        now_utc=time.time,
+        rng=outside.fork_random(),
+        secret_rng=outside.random,
+        now_utc=outside.now_utc,
         metrics=metrics,
         node=configuration.node_name,
     )

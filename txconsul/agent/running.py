@@ -5,7 +5,6 @@ From flags to an agent that can be started: what C{txconsul agent} and C{twist t
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from twisted.python.failure import Failure
 from txconsul.agent.agent import Agent
 from txconsul.agent.configuration import Configuration, load
 from txconsul.agent.configuration.flags import AgentFlags
+from txconsul.agent.outside import this_process
 from txconsul.agent.stores import on_disk, volatile
 from txconsul.agent.supported import check
 from txconsul.errors import TxconsulError
@@ -51,10 +51,11 @@ def assemble(
     @raise TxconsulError: the data directory cannot be used.
     @raise OSError: likewise, in the system's words.
     """
+    outside = this_process()
     if configuration.data_dir:
         stores = on_disk(configuration.data_dir, reactor, configuration.node_id)
     else:
-        stores = volatile(reactor, configuration.node_id or str(uuid.uuid4()))
+        stores = volatile(reactor, configuration.node_id or outside.new_id())
 
     def failed(reason: Failure) -> None:
         if isinstance(reason.value, TxconsulError | OSError | CannotListenError):
@@ -63,7 +64,7 @@ def assemble(
             _log.failure("The agent cannot go on", failure=reason)
         stop()
 
-    return Agent(configuration, stores, DirectNetwork(reactor), failed, reread, change_log_level)
+    return Agent(configuration, stores, DirectNetwork(reactor), outside, failed, reread, change_log_level)
 
 
 def default_data_dir() -> str:
