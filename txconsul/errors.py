@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 __all__ = [
     "BadRequest",
+    "CallLost",
+    "CallTimedOut",
     "Conflict",
     "Corrupt",
     "DiskFailed",
@@ -26,12 +28,15 @@ __all__ = [
     "NotReadyForConsistentReads",
     "PeerMisbehaved",
     "PermissionDenied",
+    "RemoteError",
     "RequestRefused",
     "TooLarge",
     "TooManyRequests",
     "TxconsulError",
     "Unavailable",
     "UnknownMethod",
+    "UnknownService",
+    "Unreachable",
     "several",
 ]
 
@@ -166,6 +171,24 @@ class NoPathToDatacenter(Unavailable):
     text = "No path to datacenter"
 
 
+class Unreachable(Unavailable):
+    """No connection to another server could be made. The request was not sent, so that it may be sent elsewhere."""
+
+    text = "rpc error getting client: failed to get conn"
+
+
+class CallLost(Unavailable):
+    """The connection ended before the answer came. Whether the request was carried out is not known."""
+
+    text = "EOF"
+
+
+class CallTimedOut(Unavailable):
+    """The answer did not come in time. Whether the request was carried out is not known."""
+
+    text = "i/o deadline reached"
+
+
 class DiskFull(Unavailable):
     """There is no room to make the write durable. Nothing was taken; reads go on."""
 
@@ -177,6 +200,10 @@ class DiskFull(Unavailable):
 
 class PeerMisbehaved(TxconsulError):
     """The other side broke the protocol."""
+
+
+class RemoteError(TxconsulError):
+    """Another server answered with an error; C{str(error)} is its text as it came."""
 
 
 # ---- ours: stop ----
@@ -201,6 +228,13 @@ class UnknownMethod(RequestRefused):
 
     def __init__(self, method: str) -> None:
         super().__init__(f"rpc: can't find method {method}")
+
+
+class UnknownService(UnknownMethod):
+    """No endpoint's name begins like this."""
+
+    def __init__(self, method: str) -> None:
+        RequestRefused.__init__(self, f"rpc: can't find service {method}")
 
 
 # ---- a mistake of this program, which nobody outside ever sees ----

@@ -1,0 +1,1 @@
+"""The server port, without other programs; those are in tests/real."""

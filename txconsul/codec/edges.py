@@ -1,0 +1,109 @@
+"""
+Where messages end in a stream of msgpack without framing, whatever way its bytes come cut.
+
+Nothing is made of the values: an incomplete message costs its own bytes, whatever it promises to become, and the bytes
+of a whole one are handed on as they came.
+"""
+
+from __future__ import annotations
+
+import msgpack
+
+from txconsul.codec.gomsgpack import BadMessage
+
+__all__ = ["Edges"]
+
+#: Bytes that a reader of short messages begins with; it grows with what it is given.
+_READ_BYTES = 4096
+#: Bytes held at once beyond which the room for them is given back when they are taken: an idle stream costs little.
+_ROOM_KEPT_MAX = 1 << 16
+
+
+class Edges:
+    """
+    Cuts a stream into messages.
+
+    @ivar held: bytes that are here and were not yet handed out.
+    """
+
+    def __init__(self, bytes_max: int) -> None:
+        """@param bytes_max: the largest message; a larger one is refused as soon as that much of it is here."""
+        self.bytes_max = bytes_max
+        self._data: bytes | bytearray = b""
+        #: Where the next message begins in what is held, and how much of that the scanner was given.
+        self._begin = 0
+        self._scanner: msgpack.Unpacker | None = None
+        #: The stream's position at which the scanner began, subtracted from what it tells.
+        self._base = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes that wait for the end of their message, or to be taken."""
+        return len(self._data) - self._begin
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._scanner is None:
+            self._scanner = self._new_scanner()
+        try:
+            self._scanner.feed(data)
+        except msgpack.BufferFull:
+            raise BadMessage(f"a message of more than {self.bytes_max} bytes") from None
+        if self._begin == len(self._data):
+            self._base += self._begin
+            self._begin = 0
+            self._data = data
+            return
+        if type(self._data) is bytes:
+            self._data = bytearray(memoryview(self._data)[self._begin :])
+            self._base += self._begin
+            self._begin = 0
+        elif self._begin:
+            del self._data[: self._begin]  # type: ignore[union-attr]
+            self._base += self._begin
+            self._begin = 0
+        self._data += data
+
+    def next(self) -> bytes | None:
+        """
+        The next whole message's bytes; None if the rest is not here yet.
+
+        @raise BadMessage: it is malformed or too large. The stream cannot be read any further.
+        """
+        scanner = self._scanner
+        if scanner is None:
+            return None
+        try:
+            scanner.skip()
+        except msgpack.OutOfData:
+            if self.held > self.bytes_max:
+                raise BadMessage(f"a message of more than {self.bytes_max} bytes") from None
+            if not self.held:
+                self._rest()
+            return None
+        except (ValueError, msgpack.UnpackException, TypeError, RecursionError, OverflowError) as error:
+            raise BadMessage(f"malformed msgpack: {error or type(error).__name__}") from None
+        begin, end = self._begin, scanner.tell() - self._base
+        if end - begin > self.bytes_max:
+            raise BadMessage(f"a message of more than {self.bytes_max} bytes")
+        self._begin = end
+        data = self._data
+        if type(data) is bytes:
+            return data[begin:end]
+        return bytes(memoryview(data)[begin:end])
+
+    def _rest(self) -> None:
+        """Nothing is held: what grew large for it is let go."""
+        if len(self._data) > _ROOM_KEPT_MAX:
+            self._scanner = None
+            self._data = b""
+            self._begin = self._base = 0
+
+    def _new_scanner(self) -> msgpack.Unpacker:
+        return msgpack.Unpacker(
+            raw=True,
+            strict_map_key=False,
+            read_size=_READ_BYTES,
+            # Beside a message there may be what follows it, a window's worth.
+            max_buffer_size=self.bytes_max + (1 << 19),
+        )
