@@ -50,6 +50,29 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("maint",): Command("txconsul.cli.maint:run", "Take a node or service out of use, or put it back"),
     ("members",): Command("txconsul.cli.members:run", "List the members of the agent's pool"),
     ("monitor",): Command("txconsul.cli.monitor:run", "Show an agent's log as it is written"),
+    ("operator",): Command("txconsul.cli.operator:run", "Look after the servers"),
+    ("operator", "autopilot"): Command("txconsul.cli.operator_autopilot:run", "How the servers are looked after"),
+    ("operator", "autopilot", "get-config"): Command(
+        "txconsul.cli.operator_autopilot_get_config:run", "Show how the leader looks after the servers"
+    ),
+    ("operator", "autopilot", "set-config"): Command(
+        "txconsul.cli.operator_autopilot_set_config:run", "Change how the leader looks after the servers"
+    ),
+    ("operator", "autopilot", "state"): Command(
+        "txconsul.cli.operator_autopilot_state:run", "Show how the servers are"
+    ),
+    ("operator", "raft"): Command("txconsul.cli.operator_raft:run", "Which servers replicate the state"),
+    ("operator", "raft", "list-peers"): Command("txconsul.cli.operator_raft_list_peers:run", "List the servers"),
+    ("operator", "raft", "remove-peer"): Command(
+        "txconsul.cli.operator_raft_remove_peer:run", "Take a server out of the group"
+    ),
+    ("operator", "raft", "transfer-leader"): Command(
+        "txconsul.cli.operator_raft_transfer_leader:run", "Have another server lead"
+    ),
+    ("operator", "usage"): Command("txconsul.cli.operator_usage:run", "How much is registered"),
+    ("operator", "usage", "instances"): Command(
+        "txconsul.cli.operator_usage_instances:run", "Count services and their instances"
+    ),
     ("reload",): Command("txconsul.cli.reload:run", "Have the agent read its configuration again"),
     ("rtt",): Command("txconsul.cli.rtt:run", "Estimate the round trip between two nodes"),
     ("services",): Command("txconsul.cli.services:run", "Register services with an agent, and take them back"),
