@@ -105,4 +105,4 @@ class UsageTests(SynchronousTestCase):
         self.assertIn("Billable Service Instances Total: 6\ndc1 Billable Service Instances: 3\ndc2", text)
         self.assertIn("Total           4             6\n", text)
         self.assertIn("Total           8\n", text)
-        self.assertIn("Total                    2\n", text)
+        self.assertIn("Total                     2\n", text)
