@@ -28,10 +28,8 @@ from tests.swim.hostile import PEERS, TARGET, VSN, Attacker
 from txconsul.gossip import GossipPool
 from txconsul.serf import asking, keyquery, questions
 from txconsul.serf import node as serf_node
-from txconsul.serf.keyquery import LIST, KeyResults
 from txconsul.serf.messages import BadSerfMessage, Query, read_any
-from txconsul.serf.outputs import QueryAnswer
-from txconsul.serf.settings import Settings
+from txconsul.serf.settings import Settings, TooLarge
 from txconsul.swim import packet, stream
 from txconsul.swim.keyring import Keyring
 from txconsul.swim.messages import Ack, BadGossip, NodeState, Ping, State, User, write_message
@@ -166,8 +164,6 @@ class Target:
             entropy=random.randbytes,
         )
         self.packets = self.longest = 0
-        self.keys = KeyResults(len(PEERS))
-        self.pool.heard = self._heard
         self._replies: list[bytes] = []
         self.pool.open()
         nodes = [
@@ -176,14 +172,9 @@ class Target:
         ]
         self.say(write_stream(PushPull(True, nodes, b""), self.wrapping, compress=False))
 
-    def _heard(self, event: Any) -> None:
-        if isinstance(event, QueryAnswer):
-            self.keys.add(event.sender, event.payload)
-
     def ask(self) -> None:
         """It has all members list their keys."""
-        self.keys = KeyResults(len(PEERS))
-        self.pool.do(lambda node, now: node.change_keys(LIST, b"", now))
+        self.pool.change_keys("list").addErrback(lambda failure: failure.trap(TooLarge))
 
     def _answered(self) -> bytes | None:
         return self.attacker.stream() if self.random.random() < 0.7 else None
