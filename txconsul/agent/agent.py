@@ -334,7 +334,7 @@ class Agent(MultiService):
         files = self._outside.begin()
         self._pid_file.write()
         for warning in it.warnings:
-            self._log.warn("{warning}", warning=warning)
+            self._log.warn("{text}", text=warning)
         self._log.info(
             "Starting txconsul {version} (speaks Consul {consul}): node={node} id={id} datacenter={dc} data={data}",
             version=__version__,
@@ -361,7 +361,7 @@ class Agent(MultiService):
         reloading.take_up(changed, self._reloadable)
         self._shown = changed
         for warning in changed.warnings:
-            self._log.warn("{warning}", warning=warning)
+            self._log.warn("{text}", text=warning)
         self._log.info("The configuration was read again")
 
     def _make_reloadable(self, change_log_level: Callable[[str], object] | None) -> list[reloading.Part]:
