@@ -15,21 +15,26 @@ __all__ = [
     "CallTimedOut",
     "Conflict",
     "Corrupt",
+    "DatacenterUnreachable",
     "DiskFailed",
     "DiskFull",
     "Forbidden",
     "GapInLog",
     "InvalidRequest",
+    "LeaderNotTracked",
     "LeadershipLost",
     "MethodNotAllowed",
     "NoLeader",
     "NoPathToDatacenter",
+    "NoServers",
     "NotFound",
     "NotReadyForConsistentReads",
     "PeerMisbehaved",
     "PermissionDenied",
     "RemoteError",
     "RequestRefused",
+    "RetryElsewhere",
+    "RetryLater",
     "TooLarge",
     "TooManyRequests",
     "TxconsulError",
@@ -187,6 +192,37 @@ class CallTimedOut(Unavailable):
     """The answer did not come in time. Whether the request was carried out is not known."""
 
     text = "i/o deadline reached"
+
+
+class DatacenterUnreachable(Unavailable):
+    """Servers of the datacenter that was named are known, but none of them answers."""
+
+    text = "Remote DC has no server currently reachable"
+
+
+class NoServers(Unavailable):
+    """No server is known whom an agent could ask."""
+
+    text = "No known Consul servers"
+
+
+class LeaderNotTracked(Unavailable):
+    """The group has a leader, but gossip does not tell who that is."""
+
+    text = "Raft leader not found in server lookup mapping"
+
+
+class RetryElsewhere(TooManyRequests):
+    """A server is asked too often; another one may not be. Nothing was done."""
+
+    text = "rate limit exceeded, try again later or against a different server"
+
+
+class RetryLater(Unavailable):
+    """The leader is asked too often for what only it can do. Nothing was done."""
+
+    status = 503
+    text = "rate limit exceeded for operation that can only be performed by the leader, try again later"
 
 
 class DiskFull(Unavailable):

@@ -65,6 +65,10 @@ class Committing:
         """As it was set."""
         return self.contact
 
+    def stats(self) -> dict[str, str]:
+        """What is known of a log."""
+        return {"last_contact": "0", "last_log_index": str(self.last_index), "last_log_term": "2"}
+
 
 class Timers:
     """Session timers that only remember."""

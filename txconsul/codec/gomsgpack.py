@@ -13,7 +13,7 @@ Source: the wire documents, RPC section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -23,7 +23,18 @@ from txconsul.codec.fields import Field, Kind, Shape, fields_of
 from txconsul.errors import Corrupt
 from txconsul.records.base import Record
 
-__all__ = ["BadMessage", "decode", "encode", "from_wire", "pack", "stream", "to_wire", "unpack", "unpack_first"]
+__all__ = [
+    "BadMessage",
+    "compiled_map",
+    "decode",
+    "encode",
+    "from_wire",
+    "pack",
+    "stream",
+    "to_wire",
+    "unpack",
+    "unpack_first",
+]
 
 R = TypeVar("R", bound=Record)
 
@@ -154,6 +165,19 @@ def to_wire(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
     compiled: Callable[[Any], dict[str, Any]] = _compile(
         "\n".join([*lines, "    return dict(sorted(d.items()))"]), names
     )
+    return compiled
+
+
+def compiled_map(parts: Mapping[str, tuple[Shape, str]], arguments: str) -> Callable[..., dict[str, Any]]:
+    """
+    The function that makes a map of plain values, keys sorted, out of several records.
+
+    @param parts: each key with its value's shape and the Python expression for it.
+    @param arguments: what those expressions name, as in C{"r, o"}.
+    """
+    names: dict[str, Any] = {"_any": _any_out}
+    written = ", ".join(f"{key!r}: {_out(*parts[key], names)}" for key in sorted(parts, key=str.encode))
+    compiled: Callable[..., dict[str, Any]] = _compile(f"def f({arguments}): return {{{written}}}", names)
     return compiled
 
 

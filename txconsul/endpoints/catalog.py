@@ -28,7 +28,7 @@ from txconsul.language.bexpr import Filter, filter_for
 from txconsul.records.base import Record
 from txconsul.records.catalog import CheckServiceNode, DeregisterRequest, Node, RegisterRequest, ServiceNode
 from txconsul.records.command import Command
-from txconsul.records.health import ANY, PASSING, HealthCheck, HealthCheckDefinition
+from txconsul.records.health import ANY, CRITICAL, PASSING, HealthCheck, HealthCheckDefinition
 from txconsul.records.queries import (
     ChecksInStateRequest,
     DCSpecificRequest,
@@ -185,7 +185,7 @@ def _services_kept(store: Store, request: DCSpecificRequest) -> int:
 
 
 def _instances_kept(store: Store, request: ServiceSpecificRequest) -> int:
-    if request.node_meta_filters:
+    if request.node_meta_filters or request.service_address:
         return 0
     name = request.service_name
     return store.catalog.mesh_index(name) if request.connect else store.catalog.instances_index(name)
@@ -210,7 +210,9 @@ def _health_watched(request: ServiceSpecificRequest) -> tuple[Key]:
     return (mesh_key(name) if request.connect else service_key(name),)
 
 
-def _instances_watched(request: ServiceSpecificRequest) -> tuple[Key]:
+def _instances_watched(request: ServiceSpecificRequest) -> tuple[Key, ...]:
+    if request.service_address and not request.connect:
+        return (table("services"), table("nodes"))
     name = request.service_name
     return (mesh_instances_key(name) if request.connect else instances_key(name),)
 
@@ -352,6 +354,8 @@ def service_nodes(store: Store, request: ServiceSpecificRequest, authorizer: Aut
     chosen = _filter(request, ServiceNode)
     if request.connect:  # tags do not matter: a proxy need not have those of its service
         index, found = store.catalog.mesh_nodes(request.service_name)
+    elif request.service_address:
+        index, found = 0, store.catalog.with_address(request.service_address)  # no index tells of these, as in Consul
     else:
         index, found = store.catalog.service_nodes(request.service_name, request.service_tags)
     if request.merge_central_config:
@@ -414,4 +418,6 @@ def health_service_nodes(store: Store, request: ServiceSpecificRequest, authoriz
         found = [one for one in found if one.service is not None and one.service.peer_name == request.peer_name]
     if request.must_be_passing:
         found = [one for one in found if all(check.status == PASSING for check in one.checks or ())]
+    elif request.exclude_critical:
+        found = [one for one in found if all(check.status != CRITICAL for check in one.checks or ())]
     return index, by_distance(store, request, _select(chosen, found), instance_node)

@@ -15,7 +15,7 @@ from txconsul.state.store import Store
 from txconsul.state.tables import PEER
 from txconsul.state.watches import table
 
-__all__: list[str] = []
+__all__ = ["names_by_address"]
 
 
 def _canonical(text: str) -> str:
@@ -44,10 +44,18 @@ def _nodes(store: Store) -> Iterator[tuple[str, str]]:
 
 
 def _services(store: Store) -> Iterator[tuple[str, str]]:
-    """Consul compares texts here: a service whose address is written in another way is not found."""
     rows = store.tables.services.rows
-    found = ((rows[key].address, rows[key].service) for key in sorted(rows))
-    return (pair for pair in found if pair[0] == _canonical(pair[0]))
+    return ((rows[key].address, rows[key].service) for key in sorted(rows))
+
+
+def names_by_address(
+    nodes: Iterable[tuple[str, str]], services: Iterable[tuple[str, str]]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """
+    C{(nodes, services)}: names by address, out of pairs of address and name. Consul compares texts here: a service
+    whose address is written in another way is not found.
+    """
+    return _first(nodes), _first(pair for pair in services if pair[0] == _canonical(pair[0]))
 
 
 @read("Catalog.NamesOfAddresses", DCSpecificRequest, lambda request: (table("nodes"), table("services")))
@@ -56,4 +64,4 @@ def names_of_addresses(store: Store, request: DCSpecificRequest, authorizer: Aut
     C{(nodes, services)}: names by address. Of this program only: Consul's agents read the whole catalog for each
     question instead.
     """
-    return store.tables.index(PEER + "nodes", PEER + "services") or 1, (_first(_nodes(store)), _first(_services(store)))
+    return store.tables.index(PEER + "nodes", PEER + "services") or 1, names_by_address(_nodes(store), _services(store))

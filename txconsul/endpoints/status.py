@@ -10,6 +10,7 @@ from txconsul.endpoints.authorizing import Authorizer
 from txconsul.endpoints.registry import server
 from txconsul.endpoints.site import Site
 from txconsul.records.queries import DCSpecificRequest
+from txconsul.records.status import RaftStats
 
 __all__: list[str] = []
 
@@ -24,3 +25,19 @@ def leader(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> st
 def peers(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> list[str]:
     """The addresses of all servers of the group."""
     return [one.address for one in site.consensus.configuration.servers]
+
+
+@server("Status.Ping", DCSpecificRequest)
+def ping(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> None:
+    """Whether this server answers."""
+
+
+@server("Status.RaftStats", DCSpecificRequest)
+def raft_stats(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> RaftStats:
+    """How far this server is."""
+    known = site.consensus.stats()
+    return RaftStats(
+        last_contact=known["last_contact"],
+        last_index=int(known["last_log_index"]),
+        last_term=int(known["last_log_term"]),
+    )

@@ -9,6 +9,7 @@ Source: Consul's internal UI endpoints; the wire documents' Internal methods.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from txconsul.endpoints.authorizing import Authorizer
@@ -17,6 +18,7 @@ from txconsul.endpoints.registry import read, server
 from txconsul.endpoints.site import Site
 from txconsul.errors import InvalidRequest
 from txconsul.language.bexpr import filter_for
+from txconsul.records.bodies import ServiceDumpBody
 from txconsul.records.catalog import CheckServiceNode
 from txconsul.records.queries import DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest
 from txconsul.records.ui import CatalogSummary, NodeInfo
@@ -27,7 +29,7 @@ from txconsul.state.topology import service_topology
 from txconsul.state.watches import Key, table
 from txconsul.state.watches import node as node_key
 
-__all__: list[str] = []
+__all__ = ["node_rows", "service_rows"]
 
 _EVERYTHING = (table("nodes"), table("services"), table("checks"))
 #: Gateways are tied to services by configuration entries, of which there are none yet.
@@ -42,6 +44,18 @@ def _everything(request: Any) -> tuple[Key, ...]:
 def _kept_filtered(store: Store, request: DCSpecificRequest) -> int:
     """The lists of all are kept row by row, and what a filter leaves of them as it is."""
     return store.catalog.everything_index() if request.options.filter else 0
+
+
+def node_rows(nodes: Iterable[NodeInfo]) -> list[Row]:
+    """Rows of nodes that somebody else told of."""
+    found = {one.node: one for one in nodes}
+    return [Row(name, found.get) for name in found]
+
+
+def service_rows(instances: Iterable[CheckServiceNode]) -> list[Row]:
+    """Rows of the services of some instances, each at a glance."""
+    found = summarize(instances)
+    return [Row(name, lambda name: listed(found[name])) for name in sorted(found)]
 
 
 @read("UI.Nodes", DCSpecificRequest, _everything, kept=_kept_filtered)
@@ -72,8 +86,7 @@ def services(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -
         return index, []  # nothing is imported from peers
     if chosen is None:
         return index, store.listings.services.rows()
-    found = summarize(chosen.select(store.listings.instances()))
-    return index, [Row(name, lambda name: listed(found[name])) for name in sorted(found)]
+    return index, service_rows(chosen.select(store.listings.instances()))
 
 
 @read(
@@ -88,6 +101,20 @@ def topology(store: Store, request: ServiceSpecificRequest, authorizer: Authoriz
     # without ACLs the default is to allow
     found = service_topology(store.tables, store.catalog, request.service_name, request.service_kind, True)
     return store.catalog.everything_index(), [found]
+
+
+@read("Internal.ServiceDump", ServiceDumpBody, _everything)
+def service_dump(store: Store, request: ServiceDumpBody, authorizer: Authorizer) -> tuple[int, list[Any]]:
+    """The instances of all services, or of those of one kind."""
+    expression = request.options.filter
+    chosen = filter_for(expression, CheckServiceNode) if expression else None
+    index = store.catalog.everything_index()
+    if request.peer_name:
+        return index, []  # nothing is imported from peers
+    found: Iterable[CheckServiceNode] = store.listings.instances()
+    if request.use_service_kind:
+        found = [one for one in found if one.service is not None and one.service.kind == request.service_kind]
+    return index, [*found] if chosen is None else chosen.select(found)
 
 
 @read("Internal.GatewayServiceDump", ServiceSpecificRequest, lambda request: _GATEWAYS)

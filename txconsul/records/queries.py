@@ -82,7 +82,8 @@ class ServiceSpecificRequest(Record, frozen=True):
     Ask about one service.
 
     @ivar service_tags: only instances with all of these tags.
-    @ivar must_be_passing: only instances whose checks all pass.
+    @ivar must_be_passing: only instances whose checks all pass; C{exclude_critical}: only those without a critical one.
+    @ivar service_address: of the catalog, instances with this address, instead of those of one name.
     @ivar connect: instances which make the service reachable in the mesh: its proxies, or itself.
     @ivar ingress: the ingress gateways that let clients from outside the mesh in to the service.
     @ivar merge_central_config: show proxies and gateways with what configuration entries say of them.
@@ -93,6 +94,8 @@ class ServiceSpecificRequest(Record, frozen=True):
     service_name: str = ""
     service_tags: tuple[str, ...] = ()
     must_be_passing: bool = False
+    exclude_critical: bool = False
+    service_address: str = ""
     connect: bool = False
     ingress: bool = False
     merge_central_config: bool = False

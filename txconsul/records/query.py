@@ -13,7 +13,7 @@ import msgspec
 
 from txconsul.records.base import OMIT_JSON, Duration, Record
 
-__all__ = ["DEFAULT", "NOWHERE", "Context", "QueryMeta", "QueryOptions", "QuerySource"]
+__all__ = ["DEFAULT", "NOWHERE", "Context", "QueryMeta", "QueryOptions", "QuerySource", "Relayed"]
 
 
 class QueryOptions(Record, frozen=True):
@@ -23,6 +23,8 @@ class QueryOptions(Record, frozen=True):
     @ivar min_query_index: answer only once the answer's index is greater; 0 is at once.
     @ivar max_query_time: how long to wait for that, in ns; 0 is the default.
     @ivar max_stale_duration: with C{allow_stale}, how old the answer may be, in ns; 0 is no bound.
+    @ivar allow_not_modified_response: whoever asks keeps the last answer, and need not be told it again. Nothing of
+        ours makes use of that.
     """
 
     allow_stale: bool = False
@@ -35,6 +37,7 @@ class QueryOptions(Record, frozen=True):
     max_age: Duration = 0
     stale_if_error: Duration = 0
     filter: str = ""
+    allow_not_modified_response: bool = False
 
 
 #: A read that says nothing of its own.
@@ -90,3 +93,15 @@ class Context(Record, frozen=True):
 
     token: str = ""
     source: str = ""
+
+
+class Relayed(Context, frozen=True):
+    """
+    Who asks, of a request that came from another agent. Where it belongs elsewhere, it goes on as it came.
+
+    @ivar method: the method's name, as it came.
+    @ivar body: the request, as it came.
+    """
+
+    method: str = ""
+    body: bytes = b""

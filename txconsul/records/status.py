@@ -4,9 +4,9 @@ What a server says of its group.
 
 from __future__ import annotations
 
-from txconsul.records.base import Record
+from txconsul.records.base import Record, Uint
 
-__all__ = ["RaftConfigurationResponse", "RaftServer"]
+__all__ = ["RaftConfigurationResponse", "RaftServer", "RaftStats"]
 
 
 class RaftServer(Record, frozen=True):
@@ -26,3 +26,16 @@ class RaftConfigurationResponse(Record, frozen=True):
 
     servers: tuple[RaftServer, ...] = ()
     index: int = 0
+
+
+class RaftStats(Record, frozen=True):
+    """
+    How far a server is.
+
+    @ivar last_contact: how long ago it heard of its leader, as a Go duration; C{0} of the leader itself, and C{never}.
+    @ivar last_index: of the newest entry of its log, and C{last_term} its term.
+    """
+
+    last_contact: str = ""
+    last_index: Uint = 0
+    last_term: Uint = 0

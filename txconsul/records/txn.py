@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from txconsul.records.base import OMIT_JSON, Record
+import msgspec
+
+from txconsul.records.base import OMIT_JSON, Duration, Record, Uint
 from txconsul.records.catalog import Node
 from txconsul.records.health import HealthCheck
 from txconsul.records.kv import DirEntry
@@ -23,6 +25,7 @@ __all__ = [
     "TxnNodeOp",
     "TxnOp",
     "TxnReadRequest",
+    "TxnReadResponse",
     "TxnRequest",
     "TxnResponse",
     "TxnResult",
@@ -135,3 +138,17 @@ class TxnResponse(Record, frozen=True):
 
     errors: tuple[TxnError, ...] | None = None
     results: tuple[TxnResult, ...] | None = None
+
+
+class TxnReadResponse(Record, frozen=True):
+    """The same of operations that only read, with what is known of the answer."""
+
+    backend: int = 0
+    consistency_level: str = ""
+    errors: tuple[TxnError, ...] | None = None
+    index: Uint = 0
+    known_leader: bool = False
+    last_contact: Duration = 0
+    not_modified: bool = False
+    results: tuple[TxnResult, ...] | None = None
+    results_filtered_by_acls: bool = msgspec.field(name="ResultsFilteredByACLs", default=False)

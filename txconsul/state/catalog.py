@@ -120,6 +120,14 @@ class Catalog:
         rows = tables.services.rows
         return self.instances_index(name), [self._with_node(key, rows[key]) for key in _tagged(keys, tables, tags)]
 
+    def with_address(self, address: str) -> list[ServiceNode]:
+        """The instances that have an address, as it is written, among their own."""
+        return [
+            self._with_node(key, one)
+            for key, one in sorted(self._tables.services.rows.items())
+            if one.address == address or any(it.address == address for it in (one.tagged_addresses or {}).values())
+        ]
+
     def health_index(self, name: str) -> int:
         """The index of an answer about the instances of a service with their checks."""
         return self._service_index(name, "checks", "services", "nodes")
