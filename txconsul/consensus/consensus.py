@@ -416,6 +416,11 @@ class Consensus:
     # ---- what is known ----
 
     @property
+    def is_running(self) -> bool:
+        """Whether this server takes part: what is on its disk is read, and it has not stopped."""
+        return self._driver is not None and not self._stopped
+
+    @property
     def leader_id(self) -> str:
         """The leader's id, or empty."""
         return self.core.leader if self._driver is not None else ""
