@@ -54,25 +54,25 @@ class Dialled:
     """
     A way to dial that waits to be told how it went.
 
-    @ivar attempts: addresses, factories and Deferreds of what was dialled.
+    @ivar attempts: addresses, protocols and Deferreds of what was dialled.
     @ivar cancelled: addresses of the attempts that were given up.
     """
 
     def __init__(self) -> None:
-        self.attempts: list[tuple[str, Any, Deferred[Any]]] = []
+        self.attempts: list[tuple[str, Any, Deferred[None]]] = []
         self.cancelled: list[str] = []
 
-    def __call__(self, address: str, factory: Any) -> Deferred[Any]:
-        waiting: Deferred[Any] = Deferred(lambda _: self.cancelled.append(address))
-        self.attempts.append((address, factory, waiting))
+    def __call__(self, address: str, protocol: Any) -> Deferred[None]:
+        waiting: Deferred[None] = Deferred(lambda _: self.cancelled.append(address))
+        self.attempts.append((address, protocol, waiting))
         return waiting
 
     def connect(self, number: int = -1) -> Wire:
         """An attempt succeeds."""
-        _, factory, waiting = self.attempts[number]
-        wire = wired(factory.buildProtocol(None))
+        _, protocol, waiting = self.attempts[number]
+        wire = wired(protocol)
         if not waiting.called:
-            waiting.callback(wire.protocol)
+            waiting.callback(None)
         return wire
 
 

@@ -53,14 +53,10 @@ def append(number: int, count: int = 1) -> AppendEntries:
     return AppendEntries(7, A.address, number - 1, 7, 0, entries, number)
 
 
-def asked(wire: Wire, first: bool = False) -> list[Message]:
+def asked(wire: Wire) -> list[Message]:
     """The requests that were written, without their rounds."""
-    data = wire.take()
-    if first:
-        assert data[:1] == b"\x01", data
-        data = data[1:]
     found = []
-    for event in Requests().feed(data):
+    for event in Requests().feed(wire.take()):
         assert isinstance(event, Request)
         assert event.header == A
         found.append(event.message)
@@ -106,7 +102,7 @@ class AskingTests(TransportTestCase):
         """The n-th answer of a connection is completed from its n-th request."""
         self.send(append(5, 2), append(7))
         wire = self.dialled.connect()
-        self.assertEqual([m.prev_log_entry for m in asked(wire, True) if isinstance(m, AppendEntries)], [4, 6])
+        self.assertEqual([m.prev_log_entry for m in asked(wire) if isinstance(m, AppendEntries)], [4, 6])
         first = encode_reply(AppendEntriesReply(7, True, 6), B)
         second = encode_reply(AppendEntriesReply(7, False, 6, True), B)
         wire.give(first + second[:9])
@@ -118,7 +114,7 @@ class AskingTests(TransportTestCase):
         """Heartbeats, entries and votes wait for nothing of each other."""
         self.send(HEARTBEAT, append(5), RequestVote(8, A.address, 4, 7), append(6), TimeoutNow(7))
         self.assertEqual([address for address, _, _ in self.dialled.attempts], [B.address] * 3)
-        kinds = [[type(m).__name__ for m in asked(self.dialled.connect(n), True)] for n in range(3)]
+        kinds = [[type(m).__name__ for m in asked(self.dialled.connect(n))] for n in range(3)]
         self.assertEqual(kinds, [["AppendEntries"], ["AppendEntries"] * 2, ["RequestVote", "TimeoutNow"]])
 
     def test_calls(self) -> None:
@@ -133,7 +129,7 @@ class AskingTests(TransportTestCase):
         """One heartbeat is out at a time; of those that come meanwhile the newest goes next."""
         self.send(HEARTBEAT)
         wire = self.dialled.connect()
-        asked(wire, True)
+        asked(wire)
         self.send(*[AppendEntries(7, A.address, round=number) for number in (2, 3, 4)])
         self.assertEqual(asked(wire), [])
         wire.give(encode_reply(AppendEntriesReply(7, True, 9), B))
@@ -177,7 +173,7 @@ class AskingTests(TransportTestCase):
         self.assertEqual(self.heard.missing, [B.id])
         self.clock.advance(PAUSE_SECONDS)
         self.send(append(5))
-        self.assertEqual(len(asked(self.dialled.connect(), True)), 1)
+        self.assertEqual(len(asked(self.dialled.connect())), 1)
 
     def test_quietConnectionBreaks(self) -> None:
         """A connection that breaks while nothing is out is no news."""
@@ -231,7 +227,7 @@ class AskingTests(TransportTestCase):
     def test_oldestWaitersAreLost(self) -> None:
         """While it is dialled, no more is kept than could be wanted still."""
         self.send(*[append(number) for number in range(1, 30)])
-        self.assertEqual([m.prev_log_entry for m in asked(self.dialled.connect(), True)][-1], 28)  # type: ignore[union-attr]
+        self.assertEqual([m.prev_log_entry for m in asked(self.dialled.connect())][-1], 28)  # type: ignore[union-attr]
 
     def test_movedServer(self) -> None:
         """A server that has another address now is dialled there; what the old one says does not count."""
@@ -399,7 +395,7 @@ class SnapshotTests(TransportTestCase):
             self.pull(wire)
         self.successResultOf(done)
         self.assertTrue(stream.closed)
-        request, *pieces = Requests().feed(wire.take()[1:])
+        request, *pieces = Requests().feed(wire.take())
         assert isinstance(request, Request)
         self.assertEqual(
             (request.message, b"".join(pieces)),

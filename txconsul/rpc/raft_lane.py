@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.interfaces import IProtocol, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -22,10 +22,8 @@ from txconsul.driver import Alarm
 from txconsul.raft.messages import Message
 from txconsul.rpc.raftwire import Answer, BadRaft, Responses
 
-__all__ = ["FIRST_BYTE", "IDLE_SECONDS", "Dial", "Lane"]
+__all__ = ["IDLE_SECONDS", "Dial", "Lane"]
 
-#: What a Raft connection to the server port begins with.
-FIRST_BYTE = b"\x01"
 #: A connection that has had nothing to do for this long is closed: a follower rarely asks anything.
 IDLE_SECONDS = 60.0
 #: The pause after a first failure, in seconds, doubled with each one that follows, and the longest. Short enough for a
@@ -33,8 +31,9 @@ IDLE_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
 PAUSE_SECONDS_MAX = 0.5
 
-#: Opens a connection to a server's port (C{host:port}), ready for its L{FIRST_BYTE}.
-Dial = Callable[[str, Any], "Deferred[Any]"]
+#: Opens a connection to a server's port (C{host:port}), says that it is for Raft, and gives it to a protocol. The
+#: Deferred fires when that has it.
+Dial = Callable[[str, IProtocol], "Deferred[None]"]
 
 
 class Lane:
@@ -80,7 +79,7 @@ class Lane:
         self._waiting: deque[Message] = deque(maxlen=waiting_max)
         self._alarm = Alarm(clock, self._overdue)
         self._attempt = 0
-        self._dialling: Deferred[Any] | None = None
+        self._dialling: Deferred[None] | None = None
         self._connecting = False
         self._connection: _Connection | None = None
         self._failures = 0
@@ -122,10 +121,8 @@ class Lane:
     def _connect(self) -> None:
         self._attempt = attempt = self._attempt + 1
         self._connecting = True
-        factory: Any = Factory.forProtocol(lambda: _Connection(self, attempt))  # type: ignore[arg-type]
-        factory.noisy = False
         self._alarm.set(self._clock.seconds() + self._timeout)
-        dialling = self._dial(self.address, factory)
+        dialling = self._dial(self.address, _Connection(self, attempt))
         if self._connecting and self._attempt == attempt:
             self._dialling = dialling
         dialling.addErrback(self._not_connected, attempt)
@@ -219,7 +216,6 @@ class _Connection(Protocol):
 
     def connectionMade(self) -> None:
         """See L{Protocol}."""
-        self.write(FIRST_BYTE)
         self._lane.connected(self, self._attempt)
 
     def dataReceived(self, data: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPullProducer, IReactorTime
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -17,7 +17,7 @@ from zope.interface import implementer
 from txconsul.driver import Alarm
 from txconsul.errors import PeerMisbehaved, Unavailable
 from txconsul.raft.messages import InstallSnapshot, InstallSnapshotReply, Message
-from txconsul.rpc.raft_lane import FIRST_BYTE, Dial
+from txconsul.rpc.raft_lane import Dial
 from txconsul.rpc.raftwire import Answer, BadRaft, Responses
 
 __all__ = ["PIECE_BYTES", "SIZE_BYTES_A_TIMEOUT", "SnapshotSending"]
@@ -65,17 +65,15 @@ class SnapshotSending(Protocol):
         self._ended = ended
         self._responses = Responses()
         self._alarm = Alarm(clock, self._overdue)
-        self._dialling: Deferred[Any] | None = None
+        self._dialling: Deferred[None] | None = None
         self._sending = False
         self._over = False
         self.done: Deferred[None] = Deferred(lambda _: self.end(Failure(CancelledError())))
 
     def begin(self, dial: Dial, address: str) -> None:
         """Open a connection, and send."""
-        factory: Any = Factory.forProtocol(lambda: self)  # type: ignore[arg-type]
-        factory.noisy = False
         self._alarm.set(self._clock.seconds() + self._timeout)
-        self._dialling = dialling = dial(address, factory)
+        self._dialling = dialling = dial(address, self)
         dialling.addErrback(self.end)
 
     # ---- the connection ----
@@ -88,7 +86,7 @@ class SnapshotSending(Protocol):
             transport.abortConnection()
             return
         self._sending = True
-        transport.write(FIRST_BYTE + self._request)
+        transport.write(self._request)
         transport.registerProducer(self, False)
 
     def dataReceived(self, data: bytes) -> None:

@@ -28,14 +28,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txconsul.interfaces import INetwork, IRaftTransport, ISnapshotReceiver
+from txconsul.interfaces import IRaftTransport, ISnapshotReceiver
 from txconsul.raft.messages import AppendEntries, InstallSnapshot, Message, PreVoteReply, RequestPreVote
 from txconsul.rpc.raft_lane import Dial, Lane
 from txconsul.rpc.raft_serving import RaftServing
 from txconsul.rpc.raft_snapshot import SnapshotSending
 from txconsul.rpc.raftwire import Answer, Header, RequestEncoder
 
-__all__ = ["TIMEOUT_SECONDS", "RaftTransport", "Receiver", "plain_dial"]
+__all__ = ["TIMEOUT_SECONDS", "RaftTransport", "Receiver"]
 
 #: For dialling, and for each answer: hashicorp/raft's.
 TIMEOUT_SECONDS = 10.0
@@ -66,18 +66,6 @@ class Receiver(Protocol):
 
     def unreachable(self, server: str) -> None:
         """What was sent to a server may not have arrived."""
-
-
-def plain_dial(network: INetwork) -> Dial:
-    """Opens connections without TLS."""
-
-    def dial(address: str, factory: Any) -> Deferred[Any]:
-        host, _, port = address.rpartition(":")
-        quoted = host.removeprefix("[").removesuffix("]").replace(":", r"\:")
-        connecting: Deferred[Any] = network.connect(f"tcp:{quoted}:{port}", factory)
-        return connecting
-
-    return dial
 
 
 class _Peer:
