@@ -57,6 +57,7 @@ LAYERS = {
     "txconsul.agent": 6,
     "txconsul.leader": 6,
     "txconsul.simulation": 6,
+    "txconsul.testing": 6,
     "txconsul.cli": 6,
     "txconsul.tap": 6,
 }

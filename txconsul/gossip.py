@@ -7,9 +7,9 @@ carries events and queries. The agent has one for its datacenter and, on a serve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from os import urandom
 from random import Random
 from typing import Any
@@ -34,7 +34,7 @@ from txconsul.storage.worker import Inline, Worker
 from txconsul.swim import outputs as swim
 from txconsul.swim.keyring import Keyring
 from txconsul.swim.members import Address
-from txconsul.swim.messages import BadGossip
+from txconsul.swim.messages import Alive, BadGossip
 from txconsul.swim.packet import Wrapping
 from txconsul.swim.stream import StreamMessage, StreamReader, write_stream
 
@@ -92,6 +92,7 @@ class GossipPool(Service):
         verify_outgoing: bool = True,
         compress: bool = True,
         refuse: Callable[[list[Any]], str] | None = None,
+        allowed: Sequence[str] = (),
         random: Random | None = None,
         entropy: Callable[[int], bytes] = urandom,
     ) -> None:
@@ -107,6 +108,7 @@ class GossipPool(Service):
         @param worker: does what blocks; a L{DiskThread<txconsul.storage.worker.DiskThread>}, or else it is done on the
             spot. It is not closed.
         @param refuse: why others are not let in; see L{SerfNode}.
+        @param allowed: networks, C{HOST/BITS}, in which members must be; empty for all.
         @param random: where chance comes from; a test gives its own.
         @param entropy: for nonces.
         """
@@ -120,6 +122,7 @@ class GossipPool(Service):
         self._tags = dict(tags or {})
         self._compress = compress
         self._refuse = refuse
+        self._networks = [ip_network(one) for one in allowed]
         self._keyring = keyring
         self._random = random or Random()
         self._wrap = lambda ring: Wrapping(
@@ -169,6 +172,7 @@ class GossipPool(Service):
             keyring=self._keyring,
             overhead_bytes=self._wrapping.overhead_bytes,
             refuse=self._refuse,
+            allows=self._allows if self._networks else None,
         )
         events: Mapping[type, Callable[[Any], object]] = {
             serf.MemberEvent: self._remember,
@@ -252,6 +256,11 @@ class GossipPool(Service):
         """The core, which must have been opened."""
         assert self.node is not None, "the pool is not open"
         return self.node
+
+    @property
+    def keyring(self) -> Keyring | None:
+        """The pool's keys, once it is open; None if it is not encrypted."""
+        return self._keyring
 
     # ---- verbs ----
 
@@ -348,6 +357,10 @@ class GossipPool(Service):
             )
         sender, now = (_addr(host), port), self._now()
         for message in opened.messages:
+            # Whoever may not be a member may not bring one in either.
+            if self._networks and isinstance(message, Alive) and not self._allows(sender[0]):
+                _log.debug("gossip: word of a member from {host} is not heard", host=host)
+                continue
             node.receive(message, sender, now)
         self._fed()
 
@@ -374,6 +387,11 @@ class GossipPool(Service):
         """Have a function called, on the network's clock."""
         call: IDelayedCall = self._network.clock.callLater(seconds, function)
         return call
+
+    def _allows(self, addr: bytes) -> bool:
+        """Whether a member may be at an address."""
+        address = ip_address(addr)
+        return any(address in network for network in self._networks)
 
     # ---- carrying out ----
 
@@ -491,6 +509,8 @@ class _Coalescing(Driver):
 
 class _Packets(DatagramProtocol):
     """UDP's end of a pool."""
+
+    noisy = False
 
     def __init__(self, pool: GossipPool) -> None:
         self._pool = pool

@@ -10,6 +10,7 @@ from __future__ import annotations
 from zope.interface import Attribute, Interface
 
 __all__ = [
+    "IAddressProvider",
     "ICaller",
     "ICheck",
     "ICheckKind",
@@ -80,6 +81,27 @@ class INetwork(Interface):
             for that.
         @return: a Deferred firing with an L{IListeningPort}, or failing with
             L{twisted.internet.error.CannotListenError}.
+        """
+
+
+class IAddressProvider(Interface):
+    """
+    Who knows where other agents are, such as a cloud's API: a Twisted plugin, found by
+    C{twisted.plugin.getPlugins}. C{retry_join} asks for it with C{provider=NAME key=value ...}.
+    """
+
+    name = Attribute("What C{provider} says.")
+
+    def addresses(settings, network):
+        """
+        Look for them, anew with each try to join.
+
+        @param settings: the other keys and their values, a dict of strings.
+        @param network: an L{INetwork}, with its clock.
+        @return: a Deferred firing with a list of texts: addresses or names, with or without a port, as C{retry_join}
+            takes them. Cancelling it breaks off. What it fails with is told in the log, and the others of
+            C{retry_join} are tried all the same.
+        @raise ValueError: the settings are not usable; the text says why.
         """
 
 

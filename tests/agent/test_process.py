@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -179,14 +180,21 @@ class CollectorTests(SynchronousTestCase):
         self.assertGreater(gc.get_freeze_count(), 0)
 
 
+class ClosedPools:
+    """Pools of which none is open yet."""
+
+    lan = SimpleNamespace(node=None)
+    wan = None
+
+
 class FactsTests(SynchronousTestCase):
     """What an agent tells of itself."""
 
     def setUp(self) -> None:
         """An agent that was asked one thing."""
-        portrait = Portrait(outline={"NodeName": "a"}, member={"Name": "a"}, node_meta={"rack": "1"})
+        portrait = Portrait(outline={"NodeName": "a"}, node_meta={"rack": "1"})
         self.telemetry = Telemetry(Metrics(), Clock(), lambda: 5.0)
-        self.facts = AgentFacts(portrait, lambda: {"a": 1}, lambda: ORIGIN, dict, self.telemetry)
+        self.facts = AgentFacts(portrait, lambda: {"a": 1}, lambda: ORIGIN, dict, self.telemetry, ClosedPools())
 
     def test_document(self) -> None:
         """Configuration, member and metadata."""
@@ -195,17 +203,7 @@ class FactsTests(SynchronousTestCase):
         self.assertEqual(document["DebugConfig"], {"a": 1})
         self.assertEqual(document["Coord"], ORIGIN)
         self.assertNotIn("xDS", document)
-        self.assertEqual(self.facts.members(), [document["Member"]])
-
-    def test_wide(self) -> None:
-        """In the pool of all datacenters an agent has a longer name and another port; it may be in none."""
-        for port, wanted in (("7", [("a.dc1", 7, {"dc": "dc1"})]), ("-1", None)):
-            member = {"Name": "a", "Port": 5, "Tags": {"dc": "dc1", "wan_join_port": port}}
-            portrait = Portrait(outline={}, member=member, node_meta={})
-            facts = AgentFacts(portrait, dict, lambda: None, dict, self.telemetry)
-            found = facts.members(wan=True)
-            shown = None if found is None else [(one["Name"], one["Port"], one["Tags"]) for one in found]
-            self.assertEqual(shown, wanted)
+        self.assertEqual(self.facts.members(), [])
 
     def test_host(self) -> None:
         """The machine, without errors on this one."""

@@ -1,7 +1,8 @@
 """
 Debian's C{serf} in one pool with ours: who is there, events and queries both ways, keys, leaving and failing.
 
-It is skipped where C{serf} is not installed (script/debian-packages).
+It is skipped where C{serf} is not installed (script/debian-packages). C{TXCONSUL_TEST_MIXED_SECONDS} is how long twenty
+of both are to agree; 10 if it is not set.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
+from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from tests.real.process import DEADLINE_SECONDS, Process, environment
@@ -28,7 +30,7 @@ from txconsul.gossip import GossipPool
 from txconsul.net.direct import DirectNetwork
 from txconsul.serf.keyring_file import write_keyring
 from txconsul.serf.messages import Status
-from txconsul.serf.outputs import Asked, QueryAnswer, UserEventCame
+from txconsul.serf.outputs import Asked, EventKind, MemberEvent, QueryAnswer, UserEventCame
 from txconsul.serf.settings import Settings
 from txconsul.serf.snapshot import Snapshot
 from txconsul.swim.keyring import Keyring
@@ -38,7 +40,10 @@ OLD, NEW = bytes(range(32)), bytes(range(1, 33))
 #: Each node has a loopback address of its own, where the usual ports are free; other runs have others.
 _ADDRESSES = (f"127.{64 + os.getpid() // 256 % 64}.{os.getpid() % 256}.{number}" for number in count(1))
 
-
+#: How long a pool of both is watched, in which nothing may happen.
+_MIXED_SECONDS = float(os.environ.get("TXCONSUL_TEST_MIXED_SECONDS", "10"))
+#: Of each kind in that pool.
+_MIXED = 10
 #: A member misses one query of a hundred at the most; five in a row would be a fault.
 _TRIES = 5
 
@@ -52,6 +57,14 @@ class SerfTests(TestCase):
         self.pools: list[GossipPool] = []
         self.logs: list[Process] = []
         self.heard: dict[str, list[Any]] = {}
+        self.warned: list[str] = []
+        globalLogPublisher.addObserver(self.observe)
+        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
+
+    def observe(self, event: Any) -> None:
+        """What ours complain of."""
+        if event.get("log_level") is LogLevel.warn and str(event.get("log_namespace")).startswith("txconsul.gossip"):
+            self.warned.append(str(event.get("log_format")))
 
     @inlineCallbacks
     def tearDown(self) -> Any:
@@ -216,6 +229,39 @@ class SerfTests(TestCase):
         yield self.until(lambda: self.pools[1].core.members.get("s1").status is Status.LEFT)
 
     @inlineCallbacks
+    def test_mixed(self) -> Any:
+        """Ten of each agree for a while, and nobody fails; then one of each is killed, and all of both see it."""
+        first = yield self.peer("s0")
+        addresses = [first]
+        for number in range(1, _MIXED):
+            addresses.append((yield self.peer(f"s{number}", f"-join={first}:7946")))
+        for number in range(_MIXED):
+            yield self.ours(f"tx{number}", addresses[number])
+        everybody = {f"{kind}{number}": "alive" for kind in ("s", "tx") for number in range(_MIXED)}
+        clock: Any = reactor
+
+        def agree(wanted: dict[str, str], killed: int = 0) -> bool:
+            own = [{m.name: m.status.name.lower() for m in pool.core.members} for pool in self.pools[killed:]]
+            return all(view == wanted for view in own) and all(
+                self.members(address) == wanted for address in addresses[killed:]
+            )
+
+        yield self.until(lambda: agree(everybody))
+        end = clock.seconds() + _MIXED_SECONDS
+        while clock.seconds() < end:
+            yield deferLater(clock, 1.0, lambda: None)
+            self.assertEqual(self.members(first), everybody)
+        self.assertTrue(agree(everybody))
+        failed = [one for heard in self.heard.values() for one in heard if isinstance(one, MemberEvent)]
+        self.assertEqual([one for one in failed if one.kind is not EventKind.JOIN], [])
+        self.assertEqual([line for log in self.logs for line in log.lines if "EventMemberFailed" in line], [])
+
+        self.logs[0].popen.kill()
+        yield self.pools[0].stopService()
+        yield self.until(lambda: agree({**everybody, "s0": "failed", "tx0": "failed"}, killed=1))
+        self.no_errors()
+
+    @inlineCallbacks
     def test_encrypted(self) -> Any:
         """The same with encryption, and a new key over all."""
         yield self.everything(OLD)
@@ -280,3 +326,4 @@ class SerfTests(TestCase):
         bad = ("Decrypt packet failed", "not supported", "Failed to decode", "invalid checksum", "Decompress")
         for log in self.logs:
             self.assertEqual([line for line in log.lines if any(one in line for one in bad)], [])
+        self.assertEqual([text for text in self.warned if "refused" in text or "damaged" in text], [])

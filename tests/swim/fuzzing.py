@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
@@ -27,10 +28,11 @@ from tests.swim.hostile import PEERS, TARGET, VSN, Attacker
 from txconsul.gossip import GossipPool
 from txconsul.serf import asking, keyquery, questions
 from txconsul.serf import node as serf_node
-from txconsul.serf.settings import Settings
+from txconsul.serf.messages import BadSerfMessage, Query, read_any
+from txconsul.serf.settings import Settings, TooLarge
 from txconsul.swim import packet, stream
 from txconsul.swim.keyring import Keyring
-from txconsul.swim.messages import Ack, BadGossip, NodeState, Ping, State, write_message
+from txconsul.swim.messages import Ack, BadGossip, NodeState, Ping, State, User, write_message
 from txconsul.swim.packet import Wrapping
 from txconsul.swim.stream import PushPull, StreamReader, write_stream
 from txconsul.swim.timing import LAN
@@ -42,6 +44,11 @@ LABEL, KEY, OTHER_KEY = b"pool", bytes(range(16)), bytes(range(32))
 PAUSE = 0.01
 #: One attack in so many is a stream.
 STREAMS = 16
+#: A LAN's timing, but the target probes whenever some packets have come: or its members' coordinates, which are in the
+#: answers, would hardly ever be read.
+TIMING = replace(LAN, probe_interval=10 * PAUSE, probe_timeout=5 * PAUSE)
+#: Once in so many packets the target asks the pool for its keys.
+ASKING = 1000
 
 #: What counts, by what it reads.
 _DECODERS: tuple[tuple[str, Any, str], ...] = (
@@ -57,7 +64,7 @@ _DECODERS: tuple[tuple[str, Any, str], ...] = (
     ("coordinate", serf_node, "read_payload"),
     ("conflict answer", questions, "read"),
     ("query filter", asking, "_passes"),
-    ("key request", keyquery, "read"),
+    ("key message", keyquery, "read"),
     ("stream", StreamReader, "feed"),
     ("stream record", stream, "read_record"),
     ("stream compression", stream, "decompressed"),
@@ -90,12 +97,14 @@ def census() -> Iterator[Counter[str]]:
 
 
 class _Network:
-    """Carries nothing: what is sent is looked at, and nobody answers on a stream."""
+    """Carries nothing: what is sent is looked at, and so is what is said on a stream, which may be answered."""
 
-    def __init__(self, sent: Callable[[bytes], object]) -> None:
+    def __init__(self, sent: Callable[[bytes], object], answered: Callable[[], bytes | None]) -> None:
+        """@param answered: what is answered to a stream; None if nobody listens there."""
         self.clock = Clock()
         self.factory: Any = None
         self._sent = sent
+        self._answered = answered
 
     def listen(self, description: str, factory: Any) -> Deferred[Any]:
         self.factory = factory
@@ -106,7 +115,13 @@ class _Network:
         return succeed(self)
 
     def connect(self, description: str, factory: Any) -> Deferred[Any]:
-        return fail(ConnectionRefusedError())
+        answer = self._answered()
+        if answer is None:
+            return fail(ConnectionRefusedError())
+        protocol = factory.buildProtocol(None)
+        protocol.makeConnection(StringTransport())
+        self.clock.callLater(PAUSE / 2, lambda: (protocol.dataReceived(answer), protocol.connectionLost()))
+        return succeed(protocol)
 
     def getHost(self) -> Any:
         return self
@@ -133,14 +148,14 @@ class Target:
     def __init__(self, random: Random, *, secret: bool) -> None:
         """@param secret: the pool has a label and a key; else neither."""
         self.random = random
-        self.network = _Network(self._sent)
+        self.network = _Network(self._sent, self._answered)
         self.label, keys = (LABEL, [KEY, OTHER_KEY]) if secret else (b"", [])
         self.attacker = Attacker(random, self.label, keys, lambda: self.pool.core.l_times())
         self.wrapping = Wrapping(self.label, Keyring(keys) if keys else None, entropy=random.randbytes)
         self.pool = GossipPool(
             self.network,
             TARGET,
-            settings=Settings(timing=LAN),
+            settings=Settings(timing=TIMING),
             host="10.0.0.9",
             tags={"role": "web"},
             keyring=Keyring(keys) if keys else None,
@@ -157,22 +172,40 @@ class Target:
         ]
         self.say(write_stream(PushPull(True, nodes, b""), self.wrapping, compress=False))
 
+    def ask(self) -> None:
+        """It has all members list their keys."""
+        self.pool.change_keys("list").addErrback(lambda failure: failure.trap(TooLarge))
+
+    def _answered(self) -> bytes | None:
+        return self.attacker.stream() if self.random.random() < 0.7 else None
+
     def _sent(self, data: bytes) -> None:
         self.packets += 1
         self.longest = max(self.longest, len(data))
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.1:  # it is lost
             return
         try:
             opened = self.wrapping.open(data)
         except BadGossip:  # it was made to use another key
             return
         for message in opened.messages:
-            if isinstance(message, Ping):
+            if isinstance(message, User):
+                self._overhear(message.payload)
+            elif isinstance(message, Ping):
                 self.attacker.asked.append(message.seq_no)
                 ack = Ack(seq_no=message.seq_no)
                 self._replies.append(
                     self.attacker.ack(message.seq_no) if self.random.random() < 0.8 else write_message(ack)
                 )
+
+    def _overhear(self, raw: bytes) -> None:
+        """What it asks is answered by the attacker."""
+        try:
+            said = read_any(raw)
+        except BadSerfMessage:
+            return
+        if isinstance(said, Query) and said.source_node == TARGET:
+            self.attacker.queries.append(said)
 
     def packet(self, data: bytes) -> None:
         """A datagram comes, and a little time passes."""
@@ -220,6 +253,8 @@ def attack(targets: list[Target], packets: int, told: Callable[[int], object] = 
             error.add_note(f"{'stream' if is_stream else 'packet'} {number}: {data[:3000].hex()}")
             raise
         slowest = max(slowest, time.process_time() - began)
+        if number // len(targets) % ASKING == 0:
+            target.ask()
         told(number)
     return slowest
 

@@ -55,6 +55,7 @@ class Attacker:
     Makes what is sent. It knows the pool's label and keys, and so gets as far in as anybody.
 
     @ivar asked: numbers of pings that the target has sent: answers to them are looked for.
+    @ivar queries: what the target has asked all: the same.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Attacker:
     ) -> None:
         """@param times: where the target's clocks of members, events and queries are."""
         self.asked: deque[int] = deque([1], 16)
+        self.queries: deque[serf.Query] = deque(maxlen=4)
         self._random = random
         self._label = label
         self._wrapping = Wrapping(label, Keyring(keys) if keys else None, entropy=random.randbytes)
@@ -146,7 +148,7 @@ class Attacker:
         random = self._random
         count = random.choice((0, 1, 2, 3, 254)) if random.random() < 0.2 else random.randrange(3)
         if count == 254:
-            parts = [data] if len(data) > 100 else [data] * 200
+            parts = [data[:65535]] if len(data) > 100 else [data] * 200
             return compound(parts + [bytes([Kind.COMPOUND, 0])] * (255 - len(parts)))
         whole = compound([data[:65535], *[self._message()[:65535] for _ in range(count)]])
         if random.random() < 0.15:  # lying lengths
@@ -327,8 +329,7 @@ class Attacker:
         if kind < 6:
             return write(self._query())
         if kind == 6:
-            flags = random.randrange(3)
-            return write(serf.QueryResponse(flags=flags, from_=self._name(), id=self._number(), l_time=self._when(2)))
+            return write(self._response())
         if kind == 7:
             return write(serf.ConflictResponse(addr=self._address(), name=self._name()))
         if kind == 8 and not depth:
@@ -366,6 +367,28 @@ class Attacker:
             source_node=self._name(),
             timeout=random.choice((0, 10**9, 2**63 - 1)),
         )
+
+    def _response(self) -> serf.QueryResponse:
+        """An answer to what the target has asked, or to what it has not."""
+        random = self._random
+        id, l_time, name = self._number(), self._when(2), random.choice(("_serf_conflict", keyquery.LIST))
+        if self.queries and random.random() < 0.8:
+            query = random.choice(self.queries)
+            id, l_time, name = query.id, query.l_time, query.name
+        answers = (
+            serf.ConflictResponse(addr=self._address(), name=TARGET, port=7946, tags={"role": "web"}),
+            serf.KeyResponse(keys=("a2V5",) * random.randrange(3), primary_key="a2V5", result=True),
+            serf.KeyResponse(message=self._name(), result=random.random() < 0.5),
+        )
+        fitting = answers[:1] if name == "_serf_conflict" else answers[1:]
+        payload = write(random.choice(fitting if random.random() < 0.8 else answers))
+        chance = random.random()
+        if chance < 0.3:
+            payload = self._edited(payload)
+        elif chance < 0.4:
+            payload = self._mangled(payload)
+        flags = random.choice((0, 0, 0, 1, 2))
+        return serf.QueryResponse(flags=flags, from_=self._name(), id=id, l_time=l_time, payload=payload)
 
     def _state(self) -> bytes:
         """Serf's part of an exchange of states."""

@@ -31,6 +31,8 @@ class FuzzingTests(SynchronousTestCase):
         for name in ("key", "compression", "compound", "serf message", "serf relay", "serf state", "tags", "stream"):
             self.assertGreater(counts[name] - counts[f"{name}: refused"], 20, name)
             self.assertGreater(counts[f"{name}: refused"], 0, name)
+        for name in ("coordinate", "conflict answer", "key message"):
+            self.assertGreater(counts[name], counts[f"{name}: refused"], name)
         for target in targets:
             self.assertGreater(target.alive, 1)
 

@@ -34,6 +34,7 @@ from txconsul.agent.local import LocalState
 from txconsul.agent.machine import CPUTimes, host_gauges
 from txconsul.agent.outside import Outside
 from txconsul.agent.persistence import DefinitionFiles
+from txconsul.agent.pools import Pools
 from txconsul.agent.position import TellPosition
 from txconsul.agent.process import PidFile
 from txconsul.agent.registrations import Registrations
@@ -91,6 +92,7 @@ class Agent(MultiService):
     One agent.
 
     @ivar server: the server part.
+    @ivar pools: the gossip pools that it belongs to.
     @ivar local: the services and checks that it runs itself.
     @ivar cache: the answers that it keeps.
     """
@@ -128,9 +130,12 @@ class Agent(MultiService):
         self._pid_file = PidFile(configuration.pid_file)
         self._telemetry = self._make_telemetry()
         self._telemetry.setServiceParent(self)
+        self._rng = outside.fork_random()
+        self.pools = self._make_pools()
+        self.pools.setServiceParent(self)
         self.server = self._make_server()
         self.server.setServiceParent(self)
-        self._rng = outside.fork_random()
+        self.server.site.pools = self.pools
         self.cache = agent_cache(configuration, self.server.door, self._clock, self._rng)
         measure(self.cache, self._telemetry.metrics)
         self.local = LocalState(configuration.check_update_interval, configuration.discard_check_output, self._rng)
@@ -163,6 +168,18 @@ class Agent(MultiService):
             metrics.gauges(lambda: host_gauges(times, it.data_dir))
         return telemetry
 
+    def _make_pools(self) -> Pools:
+        return Pools(
+            self._configuration,
+            self._stores.node_id,
+            self._network,
+            failed=self._failed,
+            random=self._outside.fork_random(),
+            entropy=self._outside.random.randbytes,
+            directory=self._stores.serf,
+            worker=self._stores.worker,
+        )
+
     def _make_server(self) -> Server:
         it = self._configuration
         self._facts = AgentFacts(
@@ -171,6 +188,7 @@ class Agent(MultiService):
             lambda: None if it.disable_coordinates else self.server.site.position,
             self._stats,
             self._telemetry,
+            self.pools,
         )
         return Server(
             server_settings(it, self._stores.node_id, self._own_registration()),
@@ -191,7 +209,6 @@ class Agent(MultiService):
         it = self._configuration
         return Portrait(
             outline=identity.outline(it, self._stores.node_id),
-            member=identity.member(it, self._stores.node_id),
             node_meta=identity.node_meta(it),
             xds=identity.xds(it),
         )
@@ -252,7 +269,7 @@ class Agent(MultiService):
             it.datacenter,
             it.node_name,
             lambda: site.position,
-            lambda: len(site.facts.members() or ()),
+            lambda: len(self.pools.lan.core.members),
             self._clock,
             self._rng,
         )
@@ -317,7 +334,7 @@ class Agent(MultiService):
         files = self._outside.begin()
         self._pid_file.write()
         for warning in it.warnings:
-            self._log.warn("{warning}", warning=warning)
+            self._log.warn("{text}", text=warning)
         self._log.info(
             "Starting txconsul {version} (speaks Consul {consul}): node={node} id={id} datacenter={dc} data={data}",
             version=__version__,
@@ -344,7 +361,7 @@ class Agent(MultiService):
         reloading.take_up(changed, self._reloadable)
         self._shown = changed
         for warning in changed.warnings:
-            self._log.warn("{warning}", warning=warning)
+            self._log.warn("{text}", text=warning)
         self._log.info("The configuration was read again")
 
     def _make_reloadable(self, change_log_level: Callable[[str], object] | None) -> list[reloading.Part]:
@@ -389,6 +406,7 @@ class Agent(MultiService):
 
     async def _listen(self, connections_max: int) -> None:
         it = self._configuration
+        await self.pools.when_open()
         self._registrations.load(it.services, it.checks)
         factory = self._http_factory(connections_max)
         self._factories.append(factory)

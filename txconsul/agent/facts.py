@@ -16,6 +16,8 @@ from txconsul.agent.following import Following
 from txconsul.agent.identity import BUILD_DATE
 from txconsul.agent.log_streams import LogStream, LogStreams
 from txconsul.agent.machine import machine
+from txconsul.agent.members import member_of, members_of
+from txconsul.agent.pools import Pools
 from txconsul.agent.telemetry import Telemetry
 from txconsul.metrics.metrics import Exposed
 from txconsul.records.coordinate import Position
@@ -28,12 +30,10 @@ class Portrait(msgspec.Struct, frozen=True, kw_only=True):
     What an agent is, as far as that does not change while it runs.
 
     @ivar outline: the part of the configuration that clients rely on.
-    @ivar member: what the agent is to the pool that it belongs to.
     @ivar xds: where proxies are told their configuration; None where they are not.
     """
 
     outline: dict[str, Any]
-    member: dict[str, Any]
     node_meta: dict[str, str]
     xds: dict[str, Any] | None = None
 
@@ -43,6 +43,7 @@ class AgentFacts:
     @param debug: the whole configuration that is in force, without secrets.
     @param coordinate: where it is in the network; None where that is not known.
     @param stats: counts of the running server, by topic.
+    @param pools: the gossip pools that it belongs to.
     @ivar portrait: may be replaced at any time.
     @ivar log: who watches the log.
     """
@@ -54,12 +55,14 @@ class AgentFacts:
         coordinate: Callable[[], Position | None],
         stats: Callable[[], dict[str, dict[str, str]]],
         telemetry: Telemetry,
+        pools: Pools,
     ) -> None:
         self.portrait = portrait
         self._debug = debug
         self._coordinate = coordinate
         self._stats = stats
         self._telemetry = telemetry
+        self._pools = pools
         self.log = LogStreams()
 
     def document(self) -> dict[str, Any]:
@@ -69,7 +72,7 @@ class AgentFacts:
             "Config": it.outline,
             "DebugConfig": self._debug(),
             "Coord": self._coordinate(),
-            "Member": it.member,
+            "Member": member_of(self._pools.lan),
             "Stats": self._stats(),
             "Meta": it.node_meta,
         }
@@ -82,21 +85,9 @@ class AgentFacts:
         return self.log.follow(level, json)
 
     def members(self, wan: bool = False) -> list[dict[str, Any]] | None:
-        """The agent alone: there is no gossip yet that could tell of others."""
-        if not wan:
-            return [self.portrait.member]
-        tags = dict(self.portrait.member["Tags"])
-        port = int(tags.pop("wan_join_port", -1))
-        if port < 0:
-            return None
-        return [
-            {
-                **self.portrait.member,
-                "Name": f"{self.portrait.member['Name']}.{tags['dc']}",
-                "Port": port,
-                "Tags": tags,
-            }
-        ]
+        """See L{Facts<txconsul.endpoints.site.Facts>}."""
+        pool = self._pools.wan if wan else self._pools.lan
+        return None if pool is None else list(members_of(pool))
 
     def version(self) -> dict[str, str]:
         """Which program this is."""

@@ -1,7 +1,7 @@
 """
-What an agent is, in the words of C{/v1/agent/self}: its configuration's outline, its gossip member, its gRPC ports.
+What an agent is, in the words of C{/v1/agent/self}: its configuration's outline, its gRPC ports.
 
-Source: Consul's documentation of the agent HTTP API; the wire documents' tags of Consul's members.
+Source: Consul's documentation of the agent HTTP API.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from txconsul import CONSUL_VERSION
 from txconsul.agent.configuration.model import Configuration
 
-__all__ = ["member", "node_meta", "outline", "xds"]
+__all__ = ["node_meta", "outline", "xds"]
 
 #: When this program was built: nobody notes that.
 BUILD_DATE = "0001-01-01T00:00:00Z"
@@ -29,42 +29,6 @@ def outline(configuration: Configuration, node_id: str) -> dict[str, Any]:
         "Server": it.server,
         "Version": CONSUL_VERSION,
         "BuildDate": BUILD_DATE,
-    }
-
-
-def member(configuration: Configuration, node_id: str) -> dict[str, Any]:
-    """What this agent is to its pool, in Serf's and Consul's words."""
-    it = configuration
-    tags = {
-        "acls": "0",
-        "bootstrap": "1",
-        "build": f"{CONSUL_VERSION}:",
-        "dc": it.datacenter,
-        "id": node_id,
-        "port": str(it.ports.server),
-        "raft_vsn": "3",
-        "role": "consul",
-        "segment": "",
-        "vsn": "2",
-        "vsn_max": "3",
-        "vsn_min": "2",
-        "wan_join_port": str(it.ports.serf_wan),
-    }
-    for name, port in (("grpc_port", it.ports.grpc), ("grpc_tls_port", it.ports.grpc_tls)):
-        if port > 0:
-            tags[name] = str(port)
-    return {
-        "Name": it.node_name,
-        "Addr": it.advertise_address,
-        "Port": it.ports.serf_lan,
-        "Tags": tags,
-        "Status": 1,
-        "ProtocolMin": 1,
-        "ProtocolMax": 5,
-        "ProtocolCur": 2,
-        "DelegateMin": 2,
-        "DelegateMax": 5,
-        "DelegateCur": 4,
     }
 
 

@@ -17,7 +17,7 @@ from txconsul.storage.memory import MemoryDisk, MemoryLogStore, MemorySnapshotSt
 from txconsul.storage.segments import SegmentLog
 from txconsul.storage.snapshots import SnapshotStore
 from txconsul.storage.stable import StableStore
-from txconsul.storage.worker import DiskThread
+from txconsul.storage.worker import DiskThread, Inline, Worker
 
 __all__ = ["Stores", "on_disk", "volatile"]
 
@@ -27,6 +27,8 @@ _log = Logger("txconsul.storage")
 class Stores(NamedTuple):
     """
     @ivar node_id: the node's UUID.
+    @ivar serf: the directory of the gossip pools' files; empty for none.
+    @ivar worker: does what blocks for those.
     @ivar close: gives everything free, the lock of the data directory last.
     """
 
@@ -34,6 +36,8 @@ class Stores(NamedTuple):
     log: ILogStore
     stable: IStableStore
     snapshots: ISnapshotStore
+    serf: str
+    worker: Worker
     close: Callable[[], Deferred[Any]]
 
 
@@ -41,7 +45,13 @@ def volatile(reactor: Any, node_id: str) -> Stores:
     """Stores that end with the process."""
     disk = MemoryDisk(reactor)
     return Stores(
-        node_id, MemoryLogStore(disk), MemoryStableStore(disk), MemorySnapshotStore(disk), lambda: succeed(None)
+        node_id,
+        MemoryLogStore(disk),
+        MemoryStableStore(disk),
+        MemorySnapshotStore(disk),
+        "",
+        Inline(),
+        lambda: succeed(None),
     )
 
 
@@ -61,6 +71,7 @@ def on_disk(path: str, reactor: Any, node_id: str) -> Stores:
             store_node_id(directory.node_id, identity)
         log_thread = DiskThread(reactor, "raft log")
         snapshot_thread = DiskThread(reactor, "snapshots")
+        gossip_thread = DiskThread(reactor, "gossip")
         log = SegmentLog(str(directory.raft), log_thread)
         if log.note:
             _log.warn("{note}", note=log.note)
@@ -74,7 +85,16 @@ def on_disk(path: str, reactor: Any, node_id: str) -> Stores:
         try:
             await log.close()
             await snapshot_thread.close()
+            await gossip_thread.close()
         finally:
             directory.close()
 
-    return Stores(identity, log, stable, snapshots, lambda: Deferred.fromCoroutine(close()))
+    return Stores(
+        identity,
+        log,
+        stable,
+        snapshots,
+        str(directory.serf),
+        gossip_thread,
+        lambda: Deferred.fromCoroutine(close()),
+    )

@@ -38,7 +38,9 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("catalog", "nodes"): Command("txconsul.cli.catalog_nodes:run", "List the nodes of a datacenter"),
     ("catalog", "services"): Command("txconsul.cli.catalog_services:run", "List the services of a datacenter"),
     ("debug",): Command("txconsul.cli.debug:run", "Record what an agent does, for people who look for a fault"),
+    ("force-leave",): Command("txconsul.cli.force_leave:run", "Take a node that failed for one that left"),
     ("info",): Command("txconsul.cli.info:run", "Show what an agent knows of its own state"),
+    ("join",): Command("txconsul.cli.join:run", "Have the agent join the pool of others"),
     ("keygen",): Command("txconsul.cli.keygen:run", "Make a key for gossip encryption"),
     ("kv",): Command("txconsul.cli.kv:run", "Read and write the key-value store"),
     ("kv", "delete"): Command("txconsul.cli.kv_delete:run", "Delete a key, or all below a prefix"),
@@ -46,10 +48,34 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("kv", "get"): Command("txconsul.cli.kv_get:run", "Read a key, or list those below a prefix"),
     ("kv", "import"): Command("txconsul.cli.kv_import:run", "Store what kv export has written"),
     ("kv", "put"): Command("txconsul.cli.kv_put:run", "Write a key"),
+    ("leave",): Command("txconsul.cli.leave:run", "Have the agent leave its pool and stop"),
     ("lock",): Command("txconsul.cli.lock:run", "Run a program while holding a lock"),
     ("maint",): Command("txconsul.cli.maint:run", "Take a node or service out of use, or put it back"),
     ("members",): Command("txconsul.cli.members:run", "List the members of the agent's pool"),
     ("monitor",): Command("txconsul.cli.monitor:run", "Show an agent's log as it is written"),
+    ("operator",): Command("txconsul.cli.operator:run", "Look after the servers"),
+    ("operator", "autopilot"): Command("txconsul.cli.operator_autopilot:run", "How the servers are looked after"),
+    ("operator", "autopilot", "get-config"): Command(
+        "txconsul.cli.operator_autopilot_get_config:run", "Show how the leader looks after the servers"
+    ),
+    ("operator", "autopilot", "set-config"): Command(
+        "txconsul.cli.operator_autopilot_set_config:run", "Change how the leader looks after the servers"
+    ),
+    ("operator", "autopilot", "state"): Command(
+        "txconsul.cli.operator_autopilot_state:run", "Show how the servers are"
+    ),
+    ("operator", "raft"): Command("txconsul.cli.operator_raft:run", "Which servers replicate the state"),
+    ("operator", "raft", "list-peers"): Command("txconsul.cli.operator_raft_list_peers:run", "List the servers"),
+    ("operator", "raft", "remove-peer"): Command(
+        "txconsul.cli.operator_raft_remove_peer:run", "Take a server out of the group"
+    ),
+    ("operator", "raft", "transfer-leader"): Command(
+        "txconsul.cli.operator_raft_transfer_leader:run", "Have another server lead"
+    ),
+    ("operator", "usage"): Command("txconsul.cli.operator_usage:run", "How much is registered"),
+    ("operator", "usage", "instances"): Command(
+        "txconsul.cli.operator_usage_instances:run", "Count services and their instances"
+    ),
     ("reload",): Command("txconsul.cli.reload:run", "Have the agent read its configuration again"),
     ("rtt",): Command("txconsul.cli.rtt:run", "Estimate the round trip between two nodes"),
     ("services",): Command("txconsul.cli.services:run", "Register services with an agent, and take them back"),

@@ -16,6 +16,7 @@ from txconsul.endpoints.authorizing import Authorizer
 from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.overview import Overview
 from txconsul.endpoints.placing import Me
+from txconsul.endpoints.pools import Pools
 from txconsul.endpoints.registry import Answer
 from txconsul.endpoints.selection import Selections
 from txconsul.endpoints.views import View, Views
@@ -199,7 +200,7 @@ class Site:
     @ivar node_name: the name of the node with a server's id, where it is known.
     @ivar hold_timeout: seconds that a request waits for a leader to be known (Consul's C{rpc_hold_timeout}).
     @ivar own_name: this server's node.
-    @ivar position: where this server is in the network; None where coordinates are switched off.
+    @ivar pools: the gossip pools of the agent around this server; None where there is no agent.
     @ivar metrics: the instruments of what is counted and measured.
     @ivar blocking: how many reads wait.
     @ivar local: what the agent around this server runs; None where there is no agent.
@@ -252,13 +253,25 @@ class Site:
         self.facts = facts
         self.snapshots = snapshots
         self.own_name = own_name
-        self.position = position
+        self.pools: Pools | None = None
+        self._position = position
         self.metrics = metrics or Metrics()
         self.blocking = 0
         self.local: Local | None = None
         self.other_datacenters: Callable[[], list[str]] = list
         self.told: Callable[[], Deferred[None] | None] = lambda: None
         self.reload: Callable[[], object] = lambda: None
+
+    @property
+    def position(self) -> Position | None:
+        """Where this server is in the network; None where coordinates are switched off."""
+        if self._position is None or self.pools is None:
+            return self._position
+        return self.pools.position or self._position
+
+    @position.setter
+    def position(self, position: Position | None) -> None:
+        self._position = position
 
     def answer(self, index: int, value: Any, view: View | None = None) -> Answer:
         """A read's answer with what is known of its freshness; the index is never 0."""

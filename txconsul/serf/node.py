@@ -8,6 +8,7 @@ documents, GOSSIP sections 5 and 6; Serf's documentation for what the options ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from random import Random
 
 from txconsul.records.coordinate import Position
@@ -80,12 +81,14 @@ class SerfNode:
         keyring: Keyring | None = None,
         overhead_bytes: int = 0,
         refuse: Callable[[list[Member]], str] | None = None,
+        allows: Callable[[bytes], bool] | None = None,
         base: Base | None = None,
     ) -> None:
         """
         @param keyring: the pool's keys, which queries may change.
         @param refuse: why members are not let in; empty if they are. One is asked about itself; of a pool that wants to
             join, all.
+        @param allows: whether members may be at an address, of 4 or 16 bytes; if not, each is left out by itself.
         @param base: a pool that this node is a member of already, for simulations.
         @raise TagsTooLong: the tags do not fit.
         """
@@ -121,6 +124,7 @@ class SerfNode:
         self.queues = (self._intents.queue, self._questions.queue, self._announcements.queue)
         self._random = random
         self._refuse = refuse
+        self._allows = allows
         self._outputs: list[Event | swim.Output] = []
         self._joining: dict[int, bool] = {}
         self._ignores_old = False
@@ -316,6 +320,12 @@ class SerfNode:
                 room -= sum([overhead + len(message) for message in messages])
                 taken += [USER_BYTE + message for message in messages]
         return taken
+
+    def refuse_one(self, member: SwimMember) -> str:
+        """Why a member is not let in; empty if it is."""
+        if self._allows is not None and member.name != self.name and not self._allows(member.addr):
+            return f"{ip_address(member.addr)} is not allowed"
+        return self.refuse([member])
 
     def refuse(self, members: list[SwimMember]) -> str:
         """Why members are not let in; empty if they are."""

@@ -42,7 +42,7 @@ class Voice(Delegate):
         return any(map(len, self._node.queues))
 
     def refuse_alive(self, member: Member) -> str:
-        return self._node.refuse([member])
+        return self._node.refuse_one(member)
 
     def refuse_merge(self, nodes: Sequence[NodeState]) -> str:
         return self._node.refuse(

@@ -4,6 +4,7 @@ The data directory: who may use it, what format it has, and where things are in 
   - C{lock}: held while a process uses the directory; it names the process.
   - C{format}: a number. A program reads its own and older ones, and refuses newer ones by name.
   - C{node-id}: the node's UUID, as Consul keeps it.
+  - C{serf/}: what gossip pools remember: members, and keys.
   - C{raft/}: the segments of the log; C{raft/vote}: term and vote; C{raft/snapshots/}: snapshots.
 """
 
@@ -63,6 +64,11 @@ class DataDirectory:
         return self.raft / "snapshots"
 
     @property
+    def serf(self) -> Path:
+        """Where the gossip pools' files are."""
+        return self.path / "serf"
+
+    @property
     def node_id(self) -> Path:
         """The file of the node's UUID."""
         return self.path / "node-id"
@@ -81,7 +87,7 @@ class DataDirectory:
             raise DirectoryRefused(_unusable(self.path, error)) from None
         try:
             self._check_format(fresh)
-            for part in (self.raft, self.snapshots):
+            for part in (self.raft, self.snapshots, self.serf):
                 part.mkdir(mode=0o700, exist_ok=True)
                 if not os.access(part, os.R_OK | os.W_OK | os.X_OK):
                     raise DirectoryRefused(_unusable(part, PermissionError(0, "Permission denied")))

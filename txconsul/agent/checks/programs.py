@@ -174,8 +174,8 @@ class Start(Protocol):
     What starts programs.
 
     It is called with a program and its arguments, and with what keeps the output; C{stdin} is a file that it reads,
-    from where that stands, or None for nothing to read; C{environment} holds variables beside those of this process.
-    It raises L{CannotStart}.
+    from where that stands, or None for nothing to read; C{environment} holds variables beside those of this process;
+    C{stderr} is a file for its errors, or None where they are part of the output. It raises L{CannotStart}.
     """
 
     def __call__(
@@ -186,6 +186,7 @@ class Start(Protocol):
         *,
         stdin: IO[bytes] | None = None,
         environment: Mapping[str, str] | None = None,
+        stderr: IO[bytes] | None = None,
     ) -> Program: ...
 
 
@@ -203,13 +204,14 @@ def starter(reactor: Any) -> Start:
         *,
         stdin: IO[bytes] | None = None,
         environment: Mapping[str, str] | None = None,
+        stderr: IO[bytes] | None = None,
     ) -> Program:
         try:
             process = subprocess.Popen(
                 list(arguments),
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if stderr is None else stderr,
                 env=None if environment is None else {**os.environ, **environment},
                 process_group=0,
             )

@@ -23,12 +23,15 @@ EFFECTIVE = frozenset(
     addresses.dns addresses.http addresses.https advertise_addr advertise_addr_ipv4 advertise_addr_ipv6
     advertise_addr_wan advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect
     client_addr data_dir alt_domain datacenter default_query_time disable_http_unprintable_char_filter
-    disable_coordinates disable_kv_key_validation discovery_max_stale domain http_config.
+    disable_coordinates disable_keyring_file disable_kv_key_validation discovery_max_stale domain http_config.
     dns_config.a_record_limit dns_config.allow_stale
     dns_config.disable_compression dns_config.enable_additional_node_meta_txt dns_config.enable_truncate
     dns_config.cache_max_age dns_config.max_stale dns_config.node_ttl dns_config.only_passing
     dns_config.recursor_strategy dns_config.use_cache use_streaming_backend
     dns_config.recursor_timeout dns_config.service_ttl dns_config.soa dns_config.udp_answer_limit
+    encrypt encrypt_verify_incoming encrypt_verify_outgoing gossip_lan. gossip_wan. ports.serf_lan ports.serf_wan
+    reconnect_timeout reconnect_timeout_wan rejoin_after_leave serf_lan serf_lan_allowed_cidrs serf_wan
+    serf_wan_allowed_cidrs
     limits.http_max_conns_per_client limits.https_handshake_timeout limits.kv_max_value_size limits.txn_max_req_len
     log_file log_json log_level log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id
     node_meta node_name performance.raft_multiplier performance.rpc_hold_timeout pid_file ports.dns ports.http
@@ -62,14 +65,14 @@ AGREED: Mapping[str, object] = {
         """
         acl.enabled audit.enabled auto_config.authorization.enabled auto_config.enabled auto_encrypt.allow_tls
         auto_encrypt.tls auto_reload_config connect.enable_mesh_gateway_wan_federation connect.enabled enable_debug
-        enable_syslog leave_on_terminate peering.enabled raft_prevote_disabled read_replica rejoin_after_leave
+        enable_syslog leave_on_terminate peering.enabled raft_prevote_disabled read_replica
         reporting.license.enabled rpc.enable_streaming ui_config.enabled
         """.split(),  # noqa: SIM905
         False,
     ),
     **dict.fromkeys(
         """
-        disable_anonymous_signature disable_host_node_id disable_keyring_file disable_remote_exec disable_update_check
+        disable_anonymous_signature disable_host_node_id disable_remote_exec disable_update_check
         skip_leave_on_interrupt telemetry.disable_per_tenancy_usage_metrics
         """.split(),  # noqa: SIM905
         True,
@@ -81,7 +84,6 @@ AGREED: Mapping[str, object] = {
     "limits.rpc_rate": -1.0,
     "ports.grpc": -1,
     "ports.grpc_tls": -1,
-    "ports.serf_wan": -1,
     "raft_protocol": 3,
 }
 

@@ -1,0 +1,1 @@
+`txconsul.testing` has `MemoryCluster`, whole agents in one process on a network, disk and clock in memory, with faults, by a seed; and `TestServer`, a server on ports that were free, for tests for trial.

@@ -1,0 +1,247 @@
+"""The pools of several agents, over real sockets on loopback addresses of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from collections.abc import Callable
+from itertools import count
+from random import Random
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import inlineCallbacks
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from tests.agent.configuring import surroundings
+from txconsul.agent.configuration import agent_flags, load
+from txconsul.agent.members import member_of, members_of
+from txconsul.agent.pools import PoolClosed, Pools
+from txconsul.gossip import GossipPool, JoinFailed
+from txconsul.net.direct import DirectNetwork
+from txconsul.serf.keyring_file import read_keyring
+from txconsul.serf.messages import Status
+from txconsul.serf.outputs import EventKind, MemberEvent, UserEventCame
+
+DEADLINE = 30.0
+#: Each agent has a loopback address of its own, where the usual ports are free; other runs have others.
+_ADDRESSES = (f"127.{128 + os.getpid() // 256 % 64}.{os.getpid() % 256}.{number}" for number in count(1))
+KEY, OTHER_KEY = (b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+QUICK = {"gossip_interval": "20ms", "probe_interval": "200ms", "probe_timeout": "100ms", "suspicion_mult": 2}
+
+
+class PoolsTestCase(TestCase):
+    """Opens pools, and closes them in the end."""
+
+    def setUp(self) -> None:
+        self.random = Random(1)
+        self.all: list[Pools] = []
+        self.failures: list[Any] = []
+        self.ids = count(1)
+
+    @inlineCallbacks
+    def tearDown(self) -> Any:
+        for pools in self.all:
+            yield pools.stopService()
+
+    def make(self, name: str, directory: str = "", **values: Any) -> Pools:
+        """The pools of a server with this configuration, not yet open."""
+        values = {"server": True, "bind_addr": next(_ADDRESSES), "gossip_lan": QUICK, "gossip_wan": QUICK, **values}
+        path = self.mktemp()
+        with open(path + ".json", "w", encoding="utf-8") as file:
+            json.dump({"node_name": name, "data_dir": directory or self.mktemp(), **values}, file)
+        configuration = load(agent_flags([f"-config-file={path}.json"]), surroundings=surroundings())
+        pools = Pools(
+            configuration,
+            f"11111111-2222-3333-4444-{next(self.ids):012d}",
+            DirectNetwork(reactor),
+            failed=self.failures.append,
+            random=self.random,
+            directory=directory,
+        )
+        self.all.append(pools)
+        return pools
+
+    @inlineCallbacks
+    def open(self, name: str, directory: str = "", **values: Any) -> Any:
+        """Open pools. @return: a Deferred of them."""
+        pools = self.make(name, directory, **values)
+        pools.startService()
+        yield pools.when_open()
+        return pools
+
+    @inlineCallbacks
+    def until(self, done: Callable[[], bool]) -> Any:
+        """Wait until something is so."""
+        clock: Any = reactor
+        end = clock.seconds() + DEADLINE
+        while not done():
+            if clock.seconds() > end:
+                self.fail("it did not happen")
+            yield deferLater(clock, 0.01, lambda: None)
+
+    def directory(self) -> str:
+        """A new one."""
+        path = self.mktemp()
+        os.makedirs(path)
+        return path
+
+
+def known(pool: GossipPool | None) -> dict[str, Status]:
+    """Everybody, by name."""
+    assert pool is not None
+    return {one.name: one.status for one in pool.core.members}
+
+
+class PoolsTests(PoolsTestCase):
+    """The pools of agents."""
+
+    @inlineCallbacks
+    def test_federation(self) -> Any:
+        """Servers that join over the LAN are in one WAN pool by that; a client is in the LAN's alone."""
+        one = yield self.open("one")
+        two = yield self.open("two")
+        three = yield self.open("three", server=False)
+        self.assertIsNone(three.wan)
+        for pools in (two, three):
+            yield pools.lan.join(*one.lan.address)
+        alive = Status.ALIVE
+        for pools in self.all:
+            yield self.until(lambda pools=pools: known(pools.lan) == {"one": alive, "two": alive, "three": alive})  # type: ignore[misc]
+        for pools in (one, two):
+            yield self.until(lambda pools=pools: known(pools.wan) == {"one.dc1": alive, "two.dc1": alive})  # type: ignore[misc]
+        self.assertEqual([one["Name"] for one in members_of(three.lan)], ["one", "three", "two"])
+        self.assertEqual(member_of(three.lan)["Tags"]["role"], "node")
+
+    @inlineCallbacks
+    def test_datacenters(self) -> Any:
+        """Servers of two datacenters are in one WAN pool, and are not let into each other's LAN pool."""
+        one = yield self.open("one")
+        two = yield self.open("two", datacenter="dc2")
+        error = yield self.assertFailure(two.lan.join(*one.lan.address), JoinFailed)
+        self.assertIn("Member 'one' part of wrong datacenter 'dc1'", str(error))
+        yield two.wan.join(*one.wan.address)
+        names = {"one.dc1": Status.ALIVE, "two.dc2": Status.ALIVE}
+        for pools in (one, two):
+            yield self.until(lambda pools=pools: known(pools.wan) == names)  # type: ignore[misc]
+        self.assertEqual([known(one.lan), known(two.lan)], [{"one": Status.ALIVE}, {"two": Status.ALIVE}])
+
+    @inlineCallbacks
+    def test_listeners(self) -> Any:
+        """Each listener hears of each pool; one that fails does not keep the others from it."""
+        one = yield self.open("one", ports={"serf_wan": -1})
+        two = yield self.open("two", ports={"serf_wan": -1})
+        self.assertIsNone(one.wan)
+        heard: list[Any] = []
+
+        def fail(pool: GossipPool, event: Any) -> None:
+            raise ValueError("a listener fails")
+
+        one.listen(fail)
+        one.listen(lambda pool, event: heard.append((pool, event)))
+        yield two.lan.join(*one.lan.address)
+        two.lan.do(lambda node, now: node.event("deploy", b"1", now))
+        yield self.until(lambda: any(isinstance(event, UserEventCame) for _, event in heard))
+        self.assertIn(
+            (one.lan, EventKind.JOIN, "two"),
+            [(pool, event.kind, event.member.name) for pool, event in heard if isinstance(event, MemberEvent)],
+        )
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), len(heard))
+
+    @inlineCallbacks
+    def test_cannotListen(self) -> Any:
+        """A pool whose port somebody has is told as a failure that names it."""
+        one = yield self.open("one")
+        host, port = one.wan.address
+        late = self.make("two", serf_wan=host)
+        late.startService()
+        yield self.until(lambda: bool(self.failures))
+        error = self.failures.pop().value
+        self.assertIsInstance(error, PoolClosed)
+        self.assertIn(f"Failed to start the WAN gossip pool at {host}:{port}", str(error))
+
+    @inlineCallbacks
+    def test_stoppedAtOnce(self) -> Any:
+        """Pools that are stopped while they open listen to nothing afterwards."""
+        pools = self.make("one")
+        pools.startService()
+        yield pools.stopService()
+        again = self.make("two", bind_addr=pools.lan.address[0]) if pools.lan.node else None
+        if again is not None:
+            again.startService()
+            yield again.when_open()
+        self.assertEqual(self.failures, [])
+
+    @inlineCallbacks
+    def test_networks(self) -> Any:
+        """Whoever is outside the allowed networks is no member."""
+        one = yield self.open("one", serf_lan_allowed_cidrs=["10.0.0.0/8"])
+        two = yield self.open("two")
+        yield two.lan.join(*one.lan.address)
+        self.assertEqual(known(one.lan), {"one": Status.ALIVE})
+
+    @inlineCallbacks
+    def test_rejoins(self) -> Any:
+        """An agent that comes back finds its pools by the files that it left."""
+        one = yield self.open("one")
+        directory = self.directory()
+        two = yield self.open("two", directory)
+        yield two.lan.join(*one.lan.address)
+        yield self.until(lambda: len(known(two.wan)) == len(known(two.lan)) == 2)
+        host, _ = two.lan.address
+        yield two.stopService()
+        self.assertEqual(sorted(os.listdir(directory)), ["local.snapshot", "remote.snapshot"])
+        self.ids = count(2)
+        two = yield self.open("two", directory, bind_addr=host)
+        yield self.until(lambda: len(known(two.wan)) == len(known(two.lan)) == 2)
+
+
+class EncryptionTests(PoolsTestCase):
+    """C{encrypt}, and the files of keys."""
+
+    @inlineCallbacks
+    def test_keys(self) -> Any:
+        """Pools with one key find each other; with another one, or none, they do not."""
+        one = yield self.open("one", encrypt=KEY, disable_keyring_file=True)
+        two = yield self.open("two", encrypt=KEY)
+        yield two.lan.join(*one.lan.address)
+        yield self.until(lambda: len(known(one.wan)) == len(known(one.lan)) == 2)
+        for name, key in (("three", OTHER_KEY), ("four", "")):
+            other = yield self.open(name, encrypt=key)
+            yield self.assertFailure(other.lan.join(*one.lan.address), JoinFailed)
+
+    @inlineCallbacks
+    def test_files(self) -> Any:
+        """The first start writes the key down; then what is written counts, whatever is configured."""
+        directory = self.directory()
+        pools = yield self.open("one", directory, encrypt=KEY)
+        yield pools.stopService()
+        for name in ("local", "remote"):
+            with open(os.path.join(directory, f"{name}.keyring"), "rb") as file:
+                self.assertEqual(read_keyring(file.read()).keys, [bytes([1]) * 32])
+        for encrypt in (OTHER_KEY, ""):
+            pools = yield self.open("one", directory, encrypt=encrypt)
+            self.assertEqual(pools.lan.keyring.keys, [bytes([1]) * 32])
+            yield pools.stopService()
+
+    @inlineCallbacks
+    def test_noFiles(self) -> Any:
+        """With C{disable_keyring_file} what is configured counts, and nothing is written."""
+        directory = self.directory()
+        pools = yield self.open("one", directory, encrypt=OTHER_KEY, disable_keyring_file=True)
+        yield pools.stopService()
+        self.assertNotIn("local.keyring", os.listdir(directory))
+
+    @inlineCallbacks
+    def test_damagedFile(self) -> Any:
+        """A file that holds no keys ends the start, and is named."""
+        directory = self.directory()
+        with open(os.path.join(directory, "local.keyring"), "w", encoding="utf-8") as file:
+            file.write("[]")
+        self.make("one", directory).startService()
+        yield self.until(lambda: bool(self.failures))
+        error = str(self.failures.pop().value)
+        self.assertIn("local.keyring", error)
+        self.assertIn("it holds no keys", error)
