@@ -5,9 +5,9 @@ from __future__ import annotations
 from txconsul.cli import kv_store
 from txconsul.cli.api import ApiError
 from txconsul.cli.call import Call, Failed, command
-from txconsul.cli.gotext import BadBase64, decode_base64
 from txconsul.cli.settings import HTTP_FLAGS
 from txconsul.cli.sources import load_source
+from txconsul.codec.gobase64 import BadBase64, decode_base64
 from txconsul.language.goflags import BOOL, STRING, UINT, Flag
 
 __all__ = ["FLAGS", "HELP", "run"]

@@ -8,8 +8,6 @@ Source: Consul's "Agent configuration file reference", and what its agent answer
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
 import re
@@ -22,6 +20,7 @@ from txconsul.agent.configuration.mesh import ca_problem, entry_problem
 from txconsul.agent.configuration.model import Configuration
 from txconsul.agent.configuration.surroundings import Surroundings
 from txconsul.agent.configuration.values import Values
+from txconsul.codec.gobase64 import BadBase64, decode_base64
 from txconsul.language.goflags import quoted
 
 __all__ = ["validate"]
@@ -235,25 +234,15 @@ def _numbers(configuration: Configuration, values: Values) -> None:
         raise values.refusal(f"node_meta invalid: {problem}", "node_meta")
     if configuration.encrypt:
         try:
-            base64.b64decode(configuration.encrypt, validate=True)
-        except (binascii.Error, ValueError):
-            at = _wrong_base64(configuration.encrypt)
-            raise values.refusal(
-                f"encrypt has invalid key: illegal base64 data at input byte {at}", "encrypt"
-            ) from None
+            decode_base64(configuration.encrypt)
+        except BadBase64 as error:
+            raise values.refusal(f"encrypt has invalid key: {error}", "encrypt") from None
 
 
 def _not_negative(values: Values, key: str) -> None:
     number = values.number(key)
     if number < 0:
         raise values.refusal(f"{key} cannot be {number}. Must be greater than or equal to zero", key)
-
-
-def _wrong_base64(text: str) -> int:
-    """Where Go's decoder stops: at a wrong character, or at the beginning of the last, unfinished four."""
-    found = re.match("[A-Za-z0-9+/]*", text)
-    right = found.end() if found else 0
-    return right if right < len(text) and text[right] != "=" else right // 4 * 4
 
 
 def _federation(configuration: Configuration, values: Values) -> None:
