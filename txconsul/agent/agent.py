@@ -43,6 +43,7 @@ from txconsul.agent.server import NobodyElse, Server
 from txconsul.agent.server_settings import server_settings
 from txconsul.agent.stores import Stores
 from txconsul.agent.telemetry import Telemetry, metrics_for
+from txconsul.agent.user_events import UserEvents
 from txconsul.agent.watching.configured import ConfiguredWatch, configured_watches
 from txconsul.agent.watching.cursors import Cursors
 from txconsul.agent.watching.telling import handler_of
@@ -147,6 +148,8 @@ class Agent(MultiService):
         self.server.site.reload = self.reload
         self._anti_entropy = self._make_anti_entropy()
         self.server.site.told = self._anti_entropy.settled
+        self._user_events = self._make_user_events()
+        self.server.site.events = self._user_events
         self._api = API(self.server.door, self._http_settings(), ROUTES, self.cache, self._telemetry.metrics)
         self._cursors = Cursors(configuration.data_dir or None)
         self._watchers = Watchers(self._cursors, self._make_watcher)
@@ -261,6 +264,12 @@ class Agent(MultiService):
             self._rng,
             lambda: len(self.server.store.catalog.nodes()[1]),
         )
+
+    def _make_user_events(self) -> UserEvents:
+        events = UserEvents(self._configuration.node_name, self._registrations.services, self._outside.new_id)
+        events.new_leader = self._anti_entropy.leader_changed
+        events.listen_to(self.pools)
+        return events
 
     def _make_position(self) -> TellPosition:
         it, site = self._configuration, self.server.site
@@ -449,6 +458,7 @@ class Agent(MultiService):
         self.cache.close()
         self.server.door.close()
         self.local.wake_watchers()
+        self._user_events.wake()
         self._facts.end()
         for factory in self._factories:
             await factory.stop(STOP_SECONDS)

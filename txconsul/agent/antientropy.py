@@ -48,6 +48,8 @@ INTERVAL_SECONDS = 60.0
 #: Seconds after which everything is compared again when a service of the mesh was told of: by then the servers have
 #: given it a virtual address, which the agent shows, too. Several services that come together are compared together.
 ADDRESSES_SECONDS = 1.0
+#: Seconds within which everything is compared when there is a new leader: Consul's.
+LEADER_SECONDS = 3.0
 #: Up to so many nodes the interval stays; then it grows by itself with each doubling.
 SCALE_NODES = 128
 #: Seconds before what failed is tried again: at first, and at most. Both are drawn up to twice as long.
@@ -343,6 +345,11 @@ class AntiEntropy(Service):
         self._node = node
         self._local.node_in_sync = False
         self._on_change()
+
+    def leader_changed(self) -> None:
+        """There is a new leader, who may lack what this agent runs: compare everything soon, but not all at once."""
+        self._whole_at = min(self._whole_at, self._clock.seconds() + LEADER_SECONDS * self._rng.random())
+        self._arm()
 
     def stopService(self) -> Deferred[None] | None:
         """Compare nothing any more."""

@@ -29,6 +29,7 @@ from txconsul.endpoints.placing import Me
 from txconsul.endpoints.site import Facts, Site
 from txconsul.errors import NoKnownServers
 from txconsul.interfaces import ILogStore, IRaftTransport, ISnapshotStore, IStableStore
+from txconsul.leader.announcing import Announcing
 from txconsul.leader.autopilot import Autopilot, Group
 from txconsul.leader.autopilot_settings import AutopilotSettings
 from txconsul.leader.coordinates import PERIOD_SECONDS, Positions
@@ -227,6 +228,7 @@ class Server(MultiService, Observer):
             Features(self.store, self.door, settings.datacenter),
             self.reconcile,
             self.autopilot,
+            Announcing(self.site),
         ):
             duty.setServiceParent(self._duties)
         self.ready: Deferred[None] = Deferred()

@@ -54,6 +54,19 @@ class Authorizer:
     def require_agent_write(self) -> None:
         """May this agent be told what to do?"""
 
+    def require_event_write(self, name: str) -> None:
+        """May events of this name be fired?"""
+
+    def may_read_event(self, name: str) -> bool:
+        """May events of this name be seen?"""
+        return True
+
+    def require_keyring_read(self) -> None:
+        """May gossip keys be listed?"""
+
+    def require_keyring_write(self) -> None:
+        """May gossip keys be changed?"""
+
     def require_operator_read(self) -> None:
         """May the cluster's internals be seen?"""
 

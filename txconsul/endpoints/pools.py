@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred
+
 from txconsul.records.coordinate import Position
 
 __all__ = ["Pool", "Pools"]
@@ -18,6 +20,17 @@ class Pool(Protocol):
     @property
     def core(self) -> Any:
         """The Serf node: to be looked at. The pool must be open."""
+
+    def fire(self, name: str, payload: bytes, *, coalesce: bool = True) -> None:
+        """Tell all members of something. @raise RequestRefused: name and payload have too many bytes."""
+
+    def change_keys(self, operation: str, key: bytes = b"", *, relay_factor: int = 0) -> Deferred[Any]:
+        """
+        Have all members change or list their keys.
+
+        @param operation: C{install}, C{use}, C{remove} or C{list}.
+        @return: a Deferred of L{txconsul.serf.keyquery.KeyResults}.
+        """
 
     def do(self, verb: Callable[[Any, float], Any]) -> Any:
         """Have the core do something: C{verb(node, now)}. @return: what that returns."""
@@ -33,6 +46,9 @@ class Pools(Protocol):
     @property
     def wan(self) -> Pool | None:
         """That of all datacenters' servers; None where the agent is in none."""
+
+    def when_open(self) -> Deferred[None]:
+        """@return: a Deferred firing when all pools are open; never if one cannot be."""
 
     @property
     def position(self) -> Position | None:

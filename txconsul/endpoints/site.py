@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from txconsul.endpoints.authorizing import Authorizer
+from txconsul.endpoints.held_events import HeldEvents
 from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.overview import Overview
 from txconsul.endpoints.placing import Me
@@ -204,6 +205,7 @@ class Site:
     @ivar metrics: the instruments of what is counted and measured.
     @ivar blocking: how many reads wait.
     @ivar local: what the agent around this server runs; None where there is no agent.
+    @ivar events: the user events that the agent around this server holds; None where there is no agent.
     @ivar other_datacenters: the names of all others that can be asked, the nearest first.
     @ivar ask: the door, for what an endpoint asks of others; set by the door, as is C{authorizer}.
     @ivar authorizer: what the bearer of a token may do.
@@ -258,6 +260,7 @@ class Site:
         self.metrics = metrics or Metrics()
         self.blocking = 0
         self.local: Local | None = None
+        self.events: HeldEvents | None = None
         self.other_datacenters: Callable[[], list[str]] = list
         self.told: Callable[[], Deferred[None] | None] = lambda: None
         self.reload: Callable[[], object] = lambda: None

@@ -90,14 +90,11 @@ _UNSERVED = """
     GET,PUT,DELETE     /v1/connect/intentions/exact
     GET,PUT,DELETE     /v1/connect/intentions/
     GET,POST           /v1/discovery-chain/
-    PUT                /v1/event/fire/
-    GET                /v1/event/list
     GET                /v1/exported-services
     POST               /v1/internal/acl/authorize
     GET                /v1/internal/federation-states
     GET                /v1/internal/federation-states/mesh-gateways
     GET                /v1/internal/federation-state/
-    GET,POST,PUT,DELETE /v1/operator/keyring
     GET,DELETE         /v1/peering/
     POST               /v1/peering/establish
     POST               /v1/peering/token
