@@ -11,19 +11,12 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IHalfCloseableProtocol,
-    IProtocol,
-    IReactorTime,
-)
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from txconsul.rpc.complaints import Complaints
+from txconsul.rpc.handover import Handover
 
 __all__ = ["CONNECTIONS_PER_CLIENT_MAX", "HANDSHAKE_TIMEOUT", "FirstByte", "ServerPort"]
 
@@ -31,8 +24,6 @@ __all__ = ["CONNECTIONS_PER_CLIENT_MAX", "HANDSHAKE_TIMEOUT", "FirstByte", "Serv
 HANDSHAKE_TIMEOUT = 5.0
 #: Connections from one address (Consul's C{rpc_max_conns_per_client}).
 CONNECTIONS_PER_CLIENT_MAX = 100
-
-_log = Logger()
 
 
 class FirstByte(IntEnum):
@@ -132,8 +123,7 @@ class _Inside(Factory):
         return Connection(self._port, "", secure=True)
 
 
-@implementer(IHalfCloseableProtocol)
-class Connection(Protocol):
+class Connection(Handover):
     """
     One connection: its first byte, and from then on what that byte stands for.
 
@@ -144,7 +134,6 @@ class Connection(Protocol):
         self.client = client
         self._port = port
         self._secure = secure
-        self._inner: Any = None
         self._timer: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -155,9 +144,6 @@ class Connection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """See L{Protocol}."""
-        if self._inner is not None:
-            self._inner.dataReceived(data)
-            return
         transport: Any = self.transport
         if not data or transport.disconnecting:
             return
@@ -167,33 +153,13 @@ class Connection(Protocol):
         if inner is None:
             transport.loseConnection()
             return
-        self._inner = inner
-        # From now on it costs nothing that this stands between.
-        self.dataReceived = inner.dataReceived  # type: ignore[method-assign]
-        inner.makeConnection(transport)
-        if len(data) > 1:
-            inner.dataReceived(data[1:])
-
-    def readConnectionLost(self) -> None:
-        """See L{IHalfCloseableProtocol}."""
-        transport: Any = self.transport
-        if IHalfCloseableProtocol.providedBy(self._inner):
-            self._inner.readConnectionLost()
-        else:
-            transport.loseConnection()
-
-    def writeConnectionLost(self) -> None:
-        """See L{IHalfCloseableProtocol}."""
-        if IHalfCloseableProtocol.providedBy(self._inner):
-            self._inner.writeConnectionLost()
+        self.hand_over(inner, data[1:])
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See L{Protocol}."""
         self._stop_timer()
         self._port.closed(self)
-        inner, self._inner = self._inner, None
-        if inner is not None:
-            inner.connectionLost(reason)
+        super().connectionLost(reason)
 
     def abandon(self) -> None:
         """Break it off."""
