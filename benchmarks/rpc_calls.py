@@ -96,7 +96,7 @@ async def measure(reactor: Any, calls: int, profile: bool) -> None:
     """All of it."""
     network = DirectNetwork(reactor)
     port = ServerPort(reactor)
-    CallServer(reactor, lambda method, body: ANSWER, port.complaints).register(port)
+    CallServer(reactor, lambda method, body, source: ANSWER, port.complaints).register(port)
     listening = await network.listen("tcp:0:interface=127.0.0.1", port)
     pool = ConnectionPool(reactor, Dialer(network))
     peer = Peer("here", f"127.0.0.1:{listening.getHost().port}")

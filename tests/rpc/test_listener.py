@@ -126,7 +126,7 @@ class MultiplexedTests(WireCase):
     def test_badBody(self) -> None:
         """A body that is none is answered by an error, and its stream ended."""
 
-        def refuse(method: str, body: bytes) -> bytes:
+        def refuse(method: str, body: bytes, source: str) -> bytes:
             raise BadMessage("expected a map, found list")
 
         self.calling.serve = refuse
@@ -219,7 +219,7 @@ class MultiplexedTests(WireCase):
 
     def test_firedDeferreds(self) -> None:
         """A Deferred that has its answer already is as good as the answer."""
-        self.calling.serve = lambda method, body: succeed(body)
+        self.calling.serve = lambda method, body, source: succeed(body)
         asked = b"".join(request(number, "Test.Echo", b"\x01") for number in range(500))
         raw = self.connect(OPEN, data(1, asked))
         self.assertEqual([one.sequence for one in replies(stream(raw.received))], list(range(500)))

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from tests.rpc.wire import PEER, SERVER, WireCase
+from txconsul.codec.gomsgpack import unpack
 from txconsul.errors import CallLost, CallTimedOut, RemoteError, Unreachable
 from txconsul.rpc.dialing import Peer
 from txconsul.rpc.pool import IDLE_SECONDS, IDLE_STREAMS_MAX
@@ -21,6 +22,11 @@ class PoolTests(WireCase):
         """A call brings back what the other side answered."""
         self.assertEqual(self.successResultOf(self.call("Test.Echo", b"\xa1x")), b"\xa1x")
         self.assertEqual(self.calls, [("Test.Echo", b"\xa1x")])
+
+    def test_source(self) -> None:
+        """Who serves a call is told where it came from."""
+        source = unpack(self.successResultOf(self.call("Test.Source", b"\x80")))
+        self.assertRegex(source, rb"^10\.0\.0\.2:\d+$")
 
     def test_oneConnection(self) -> None:
         """All calls share a connection, one after the other even a stream."""

@@ -11,6 +11,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from txconsul.codec.gomsgpack import pack
 from txconsul.errors import UnknownMethod
 from txconsul.net.memory import MemoryNetwork, Wire
 from txconsul.rpc.demux import ServerPort
@@ -72,11 +73,13 @@ class WireCase(SynchronousTestCase):
         self.listening: Any = self.successResultOf(self.server.listen("tcp:8300", self.port))
         self.pool = ConnectionPool(self.clock, Dialer(self.client))
 
-    def serve(self, method: str, body: bytes) -> bytes | Deferred[bytes]:
-        """Answer with what was asked; wait; or fail."""
+    def serve(self, method: str, body: bytes, source: str) -> bytes | Deferred[bytes]:
+        """Answer with what was asked, or where it came from; wait; or fail."""
         self.calls.append((method, body))
         if method == "Test.Echo":
             return body
+        if method == "Test.Source":
+            return pack(source)
         if method == "Test.Wait":
             self.waiting.append(Deferred(self._cancelled))
             return self.waiting[-1]

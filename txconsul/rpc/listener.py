@@ -36,9 +36,9 @@ HELD_BYTES_MAX = 2 * call.REQUEST_BYTES_MAX
 
 _log = Logger()
 
-#: Serves a call: a method's name and the request's body in, the answer's body out. It raises, or fails with, classes of
-#: L{txconsul.errors}, whose text is what the caller sees.
-Serve = Callable[[str, bytes], "bytes | Deferred[bytes]"]
+#: Serves a call: a method, the request's body and where it came from (C{host:port}) in, the answer's body out. It
+#: raises, or fails with, classes of L{txconsul.errors}, whose text is what the caller sees.
+Serve = Callable[[str, bytes, str], "bytes | Deferred[bytes]"]
 
 
 class IllFormed(UnknownMethod):
@@ -104,13 +104,22 @@ class _Budget:
     What one connection may hold of requests that are not whole.
 
     @ivar held: bytes that it holds.
+    @ivar source: where the calls come from.
     """
 
-    __slots__ = ("held", "peer")
+    __slots__ = ("held", "peer", "source")
 
     def __init__(self, peer: Any) -> None:
         self.held = 0
         self.peer = peer
+        self.source = _source(peer)
+
+
+def _source(peer: Any) -> str:
+    host = getattr(peer, "host", None)
+    if host is None:
+        return str(peer)
+    return f"[{host}]:{peer.port}" if ":" in host else f"{host}:{peer.port}"
 
 
 class _Channel(Protocol):
@@ -237,7 +246,7 @@ class _Serving:
         try:
             if "." not in request.method:
                 raise IllFormed(request.method)
-            answer = server.serve(request.method, request.body)
+            answer = server.serve(request.method, request.body, self._budget.source)
         except Exception:
             self._failed(Failure(), request)
             return
