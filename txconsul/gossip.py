@@ -411,7 +411,9 @@ class GossipPool(Service):
         quoted = _host(addr).replace(":", r"\:")
         seconds = max(0.0, request.deadline - self._now())
         asking = Asking(self, request, seconds)
-        connecting = self._network.connect(f"tcp:{quoted}:{port}", Factory.forProtocol(lambda: asking))  # type: ignore[arg-type]
+        factory = Factory.forProtocol(lambda: asking)  # type: ignore[arg-type]
+        factory.noisy = False
+        connecting = self._network.connect(f"tcp:{quoted}:{port}", factory)
         connecting.addErrback(asking.not_connected)
 
     def answered(self, number: int, answer: StreamMessage | None) -> None:

@@ -7,8 +7,6 @@ working server: it elects itself when nobody to join is named, and keeps its dat
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +16,7 @@ from twisted.python.usage import UsageError
 
 from txconsul.agent.configuration import Configuration
 from txconsul.agent.configuration.flags import AGENT_FLAGS, AgentFlags, agent_flags
-from txconsul.agent.process import heed_signals, monotonic, stop_once
+from txconsul.agent.process import heed_signals, monotonic, stop_failed
 from txconsul.agent.running import assemble, configured, default_data_dir
 from txconsul.errors import TxconsulError
 from txconsul.language.goflags import FlagError, HelpWanted, defaults_text
@@ -99,23 +97,12 @@ def makeService(options: Options) -> IService:
 
     monotonic(reactor)
 
-    def stop() -> None:
-        # twist knows no exit status of a service: the process ends as failed once everything is closed.
-        reactor.addSystemEventTrigger("after", "shutdown", _end_failed)  # type: ignore[attr-defined]
-        # twist starts services before the reactor runs, and a damaged file shows at once.
-        reactor.callWhenRunning(stop_once, reactor)  # type: ignore[attr-defined]
-
     parent = MultiService()
     try:
-        agent = assemble(options.configuration, reactor, stop, options.reread)
+        agent = assemble(options.configuration, reactor, lambda: stop_failed(reactor), options.reread)
         agent.setServiceParent(parent)
     except (TxconsulError, OSError) as error:
         raise SystemExit(f"txconsul: {error}") from None
     # twist's own handlers would end the process by the signal itself, and a hang-up would kill it.
     reactor.callWhenRunning(heed_signals, reactor, agent.hang_up)  # type: ignore[attr-defined]
     return parent
-
-
-def _end_failed() -> None:
-    sys.stdout.flush()
-    os._exit(1)

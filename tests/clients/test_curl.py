@@ -1,5 +1,6 @@
 """
-The README's tour, command by command, with curl, dig, HAProxy, our own command line and py-consul, on a fresh agent.
+The README's tour, command by command, with curl, dig, HAProxy, serf, our own command line and py-consul, on a fresh
+agent.
 
 Answers are compared with what README shows, but for numbers and ids. Where README starts or kills the agent, this test
 does so in its own way. A file that it shows is written, a program that it starts runs on, and what it shows after some
@@ -19,16 +20,18 @@ from collections.abc import Callable
 from unittest import SkipTest
 
 from tests.real.process import DEADLINE_SECONDS, ROOT, Process, ProcessTestCase, environment
+from tests.real.test_twist import TWIST
 
 README = ROOT / "README.md"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: An address as a name in the domain.
 _ADDRESS = re.compile(r"[0-9a-f]{8}\.addr")
 _INDEX = re.compile(r"ModifyIndex\W+(\d+)")
-#: The agent itself, and the end of it: not for a shell.
-_STARTS, _KILLS = re.compile(r"\$ twist "), re.compile(r"\$ (pkill|kill) ")
+#: The agent itself, and the end of it or of another program: not for a shell.
+_STARTS, _KILLS = re.compile(r"\$ twist txconsul "), re.compile(r"\$ pkill -KILL -f '(.*)'$")
 #: What runs on, a file that is shown, and what takes a while.
-_RUNS, _SHOWS = re.compile(r"\$ ((?:haproxy|python -m http\.server) .*)&$"), re.compile(r"\$ cat (\S+)$")
+_RUNS = re.compile(r"\$ ((?:haproxy|python -m http\.server|serf agent|twist \S+ txconsul-gossip) .*)&$")
+_SHOWS = re.compile(r"\$ cat (\S+)$")
 _LATER = re.compile(r"sleep \d+; ")
 _OURS = (_STARTS, _KILLS, _RUNS, _SHOWS)
 #: A command that may fail for a while is tried again after so many seconds.
@@ -90,6 +93,8 @@ class ReadmeTests(ProcessTestCase):
         self.dns_host, self.dns_port = self.own_address()
         self.site_host, self.site_port = self.own_address()
         self.proxy_host, self.proxy_port = self.own_address()
+        self.pool_host, _ = self.own_address()
+        self.running: list[tuple[str, Process]] = []
         self.file = self.configuration(
             addresses={"http": self.host, "dns": self.dns_host}, ports={"http": self.port, "dns": self.dns_port}
         )
@@ -109,6 +114,7 @@ class ReadmeTests(ProcessTestCase):
             "127.0.0.1:8600": f"{self.dns_host}:{self.dns_port}",
             "127.0.0.1:8080": f"{self.proxy_host}:{self.proxy_port}",
             "127.0.0.1:8000": f"{self.site_host}:{self.site_port}",
+            "127.0.0.1:790": f"{self.pool_host}:790",
             "--bind 127.0.0.1 --directory site 8000": f"--bind {self.site_host} --directory site {self.site_port}",
             'address = "127.0.0.1"': f'address = "{self.site_host}"',
             "port    = 8000": f"port = {self.site_port}",
@@ -118,12 +124,27 @@ class ReadmeTests(ProcessTestCase):
 
     def run_on(self, command: str) -> None:
         """Start a program that runs until the end of the test."""
-        program, *arguments = shlex.split(self.here(command))
-        if shutil.which(program) is None:
+        told, _, file = self.here(command).partition("> ")
+        program, *arguments = shlex.split(told)
+        if program not in ("python", "twist") and shutil.which(program) is None:
             raise SkipTest(f"{program} is not installed: script/debian-packages; the tour was right up to there")
         if program == "haproxy":
             arguments.insert(0, "-db")
-        self.run_program(sys.executable if program == "python" else program, *arguments)
+        if program == "serf":
+            arguments.append(f"-rpc-addr={self.pool_host}:7373")
+        started = {"python": (sys.executable,), "twist": TWIST}.get(program, (program,))
+        if file:
+            started = ("sh", "-c", f'exec "$@" > {shlex.quote(file.strip())}', "sh", *started)
+        self.running.append((command, self.run_program(*started, *arguments)))
+
+    def end(self, pattern: str) -> None:
+        """Kill a program that runs on; or the agent, which then comes again."""
+        for command, process in self.running:
+            if re.search(pattern, command):
+                process.kill()
+                return
+        self.process.kill()
+        self.process = self.run_agent_again()
 
     def shell(self, command: str) -> list[str]:
         """Run a README command against this agent; the lines that it writes."""
@@ -136,7 +157,7 @@ class ReadmeTests(ProcessTestCase):
         done = subprocess.run(
             ["sh", "-c", command],
             cwd=self.directory,
-            env=environment(CONSUL_HTTP_ADDR=place),
+            env=environment(CONSUL_HTTP_ADDR=place, SERF_RPC_ADDR=f"{self.pool_host}:7373"),
             capture_output=True,
             text=True,
             timeout=DEADLINE_SECONDS,
@@ -177,9 +198,8 @@ class ReadmeTests(ProcessTestCase):
             for command, shown in steps(block):
                 if _STARTS.match(command):
                     continue
-                if _KILLS.match(command):
-                    self.process.kill()
-                    self.process = self.run_agent_again()
+                if killed := _KILLS.match(command):
+                    self.end(killed[1])
                     continue
                 if file := _SHOWS.match(command):
                     (self.directory / file[1]).write_text(self.here("\n".join(shown)) + "\n")

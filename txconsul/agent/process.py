@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,21 @@ def stop_once(reactor: Any) -> None:
     """Stop a reactor that runs; of no effect on one that is being stopped."""
     if reactor.running and not reactor._stopped:
         reactor.stop()
+
+
+def stop_failed(reactor: Any) -> None:
+    """
+    Stop a reactor that C{twist} runs, or is about to, so that the process ends with status 1 once everything is closed:
+    twist knows no exit status of a service.
+    """
+    reactor.addSystemEventTrigger("after", "shutdown", _end_failed)
+    # twist starts services before the reactor runs, and what is wrong may show at once.
+    reactor.callWhenRunning(stop_once, reactor)
+
+
+def _end_failed() -> None:
+    sys.stdout.flush()
+    os._exit(1)
 
 
 def heed_signals(reactor: Any, hang_up: Callable[[], object]) -> None:
