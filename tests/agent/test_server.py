@@ -14,7 +14,7 @@ from tests.endpoints.serving import NoFacts
 from txconsul.agent.server import NobodyElse, Server, ServerSettings
 from txconsul.codec.gotime import pack_time
 from txconsul.errors import DiskFull, InvalidRequest
-from txconsul.leader.reconcile import own_registration
+from txconsul.leader.presence import own_registration
 from txconsul.records.archive import SnapshotRequest
 from txconsul.records.kv import DirEntry, KeyRequest, KVSRequest
 from txconsul.records.query import Context, QueryOptions

@@ -15,6 +15,7 @@ from txconsul.leader.autopilot import ACT_SECONDS, LOOK_SECONDS, Autopilot
 from txconsul.raft.autopilot import Change, ChangeKind, Known, NodeStatus, Stats
 from txconsul.records.autopilot import DEFAULT_AUTOPILOT
 from txconsul.records.raft import Configuration, Server, Suffrage
+from txconsul.serf.members import Member
 from txconsul.state.store import Store
 
 UP_TO_DATE = Stats(0.0, 3, 100)
@@ -70,6 +71,14 @@ class Gossip:
     def servers(self) -> list[Known]:
         """All."""
         return list(self.known.values())
+
+    def members(self) -> list[Member]:
+        """Autopilot does not ask."""
+        return []
+
+    def name_of(self, id: str) -> str:
+        """Nor for this."""
+        return ""
 
     def stats(self, server: Known) -> Deferred[Stats]:
         """An answer, if there is one."""

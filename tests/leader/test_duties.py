@@ -7,7 +7,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.endpoints.serving import Served
 from txconsul.errors import DiskFull
 from txconsul.leader.features import FEATURES, Features
-from txconsul.leader.reconcile import RETRY_SECONDS, Reconcile, own_registration
 from txconsul.leader.session_ttl import RETRY_SECONDS as SESSION_RETRY_SECONDS
 from txconsul.leader.session_ttl import SessionTTL
 from txconsul.leader.tombstones import KEPT_SECONDS, STEP_SECONDS, Tombstones
@@ -148,51 +147,3 @@ class FeatureTests(SynchronousTestCase):
             duty.startService()
             duty.stopService()
         self.assertEqual([record.entry.key for _, record in served.consensus.proposed], list(FEATURES))
-
-
-class ReconcileTests(SynchronousTestCase):
-    """The leader's own node is in the catalog."""
-
-    def setUp(self) -> None:
-        """What the catalog is to say."""
-        self.served = Served()
-        registration = own_registration(
-            datacenter="dc1",
-            node="a",
-            node_id="00000000-0000-0000-0000-000000000001",
-            address="10.0.0.1",
-            port=8300,
-            grpc_port=8502,
-            version="1.21.4",
-            tagged_addresses={"lan": "10.0.0.1"},
-            node_meta={"rack": "1"},
-        )
-        self.reconcile = Reconcile(self.served.door, registration, self.served.clock)
-
-    def test_registered(self) -> None:
-        """Node, service and a passing check."""
-        self.reconcile.startService()
-        _, (check,) = self.served.store.catalog.node_checks("a")
-        self.assertEqual((check.check_id, check.status), ("serfHealth", "passing"))
-        _, found = self.served.store.catalog.node_services("a")
-        assert found is not None
-        node, services = found
-        assert node.meta is not None
-        self.assertEqual(node.meta["rack"], "1")
-        self.assertEqual(services["consul"].port, 8300)
-
-    def test_again(self) -> None:
-        """What was registered already changes nothing."""
-        self.reconcile.startService()
-        before, _ = self.served.store.catalog.nodes()
-        self.reconcile.stopService()
-        self.reconcile.startService()
-        self.assertEqual(self.served.store.catalog.nodes()[0], before)
-
-    def test_refusedByTheDisk(self) -> None:
-        """A registration that failed is tried again, while leading."""
-        self.served.consensus.refused = DiskFull()
-        self.reconcile.startService()
-        self.served.consensus.refused = None
-        self.served.clock.advance(RETRY_SECONDS)
-        self.assertEqual(len(self.served.store.catalog.nodes()[1]), 1)

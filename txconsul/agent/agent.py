@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -29,6 +29,7 @@ from txconsul.agent.debug_config import debug_config
 from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.gauges import runtime_gauges, server_gauges, state_gauges
+from txconsul.agent.group import PoolGroup
 from txconsul.agent.https import https_options
 from txconsul.agent.local import LocalState
 from txconsul.agent.machine import CPUTimes, host_gauges
@@ -51,7 +52,8 @@ from txconsul.agent.watching.watcher import Watcher, Watchers
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
 from txconsul.dns.server import DNSServer
-from txconsul.errors import TxconsulError
+from txconsul.errors import NoKnownServers, TxconsulError
+from txconsul.gossip import GossipPool
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies
 from txconsul.http.parameters import ReadDefaults
@@ -59,9 +61,10 @@ from txconsul.http.server import HTTPFactory
 from txconsul.http.settings import HTTPSettings
 from txconsul.http.table import ROUTES
 from txconsul.interfaces import INetwork
-from txconsul.leader.reconcile import own_registration
+from txconsul.leader.presence import own_registration
 from txconsul.net.tls import Renewable, wrap
 from txconsul.records.catalog import RegisterRequest
+from txconsul.serf.outputs import Event, EventKind, MemberEvent
 
 __all__ = ["Agent"]
 
@@ -137,6 +140,7 @@ class Agent(MultiService):
         self.server = self._make_server()
         self.server.setServiceParent(self)
         self.server.site.pools = self.pools
+        self.pools.listen(self._hear)
         self.cache = agent_cache(configuration, self.server.door, self._clock, self._rng)
         measure(self.cache, self._telemetry.metrics)
         self.local = LocalState(configuration.check_update_interval, configuration.discard_check_output, self._rng)
@@ -206,7 +210,13 @@ class Agent(MultiService):
             facts=self._facts,
             failed=self._failed,
             metrics=self._telemetry.metrics,
+            group=PoolGroup(self.pools.lan, it.datacenter, lambda server: fail(NoKnownServers())),
         )
+
+    def _hear(self, pool: GossipPool, event: Event) -> None:
+        """Gossip tells of a member."""
+        if pool is self.pools.lan and isinstance(event, MemberEvent):
+            self.server.reconcile.heard(event.member, reaped=event.kind is EventKind.REAP)
 
     def _portrait(self) -> Portrait:
         it = self._configuration

@@ -12,14 +12,14 @@ from random import Random
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from txconsul import CONSUL_VERSION
 from txconsul.agent.archives import Archives
+from txconsul.agent.group import Alone
 from txconsul.agent.measured_machine import MeasuredMachine
 from txconsul.consensus import Consensus, Observer, SnapshotPolicy
 from txconsul.endpoints.door import Door
@@ -27,7 +27,6 @@ from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.methods import METHODS
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.site import Facts, Site
-from txconsul.errors import NoKnownServers
 from txconsul.interfaces import ILogStore, IRaftTransport, ISnapshotStore, IStableStore
 from txconsul.leader.announcing import Announcing
 from txconsul.leader.autopilot import Autopilot, Group
@@ -38,7 +37,6 @@ from txconsul.leader.reconcile import Reconcile
 from txconsul.leader.session_ttl import SessionTTL
 from txconsul.leader.tombstones import Tombstones
 from txconsul.metrics.metrics import Metrics
-from txconsul.raft.autopilot import Known, NodeStatus, Stats
 from txconsul.raft.messages import Role
 from txconsul.raft.timing import Timing
 from txconsul.records.autopilot import DEFAULT_AUTOPILOT, AutopilotConfig
@@ -102,25 +100,6 @@ class NobodyElse:
         return Deferred()
 
 
-class _Alone:
-    """The group of a server that knows of no other one."""
-
-    def __init__(self, settings: ServerSettings) -> None:
-        it = settings
-        self._servers = [Known(it.id, it.name, it.address, NodeStatus.ALIVE, CONSUL_VERSION)]
-
-    def servers(self) -> list[Known]:
-        """Itself."""
-        return self._servers
-
-    def stats(self, server: Known) -> Deferred[Stats]:
-        """Nobody else is there to be asked."""
-        return fail(NoKnownServers())
-
-    def force_leave(self, name: str) -> None:
-        """Nobody else is there to be gone."""
-
-
 class _Machine(MeasuredMachine):
     """The state machine, which tells the leader which locks are delayed."""
 
@@ -139,7 +118,7 @@ class Server(MultiService, Observer):
 
     @ivar door: where requests are asked.
     @ivar timers: those of sessions.
-    @ivar reconcile: keeps the own node in the catalog.
+    @ivar reconcile: keeps the catalog true to who is there.
     @ivar ready: fires when a leader is known for the first time.
     """
 
@@ -173,6 +152,7 @@ class Server(MultiService, Observer):
         self._settings = settings
         self._failed = failed
         self._clock = clock
+        group = group or Alone(settings.id, settings.name, settings.address)
         metrics = metrics or Metrics()
         self.machine = _Machine(metrics, clock.seconds)
         self._barriers = metrics.sample("leader.barrier")
@@ -205,7 +185,7 @@ class Server(MultiService, Observer):
             default_query_time=settings.default_query_time,
             max_query_time=settings.max_query_time,
             hold_timeout=settings.hold_timeout,
-            node_name=lambda id: settings.name if id == settings.id else "",
+            node_name=group.name_of,
             facts=facts,
             snapshots=Archives(self.consensus, snapshot_store, clock),
             metrics=metrics,
@@ -215,9 +195,11 @@ class Server(MultiService, Observer):
         self.door = Door(self.site, METHODS)
         self.timers = self.leading.timers = SessionTTL(self.store, self.door, settings.datacenter, clock)
         positions = self.leading.positions = Positions(self.consensus.propose, clock, settings.coordinate_period)
-        self.reconcile = Reconcile(self.door, settings.registration, clock)
         self.site.autopilot = self.autopilot = Autopilot(
-            self.store, self.consensus, group or _Alone(settings), settings.autopilot, clock, wall
+            self.store, self.consensus, group, settings.autopilot, clock, wall
+        )
+        self.reconcile = Reconcile(
+            self.store, self.door, self.consensus, self.autopilot, group, settings.registration, clock
         )
         self._duties = MultiService()
         for duty in (
@@ -226,9 +208,9 @@ class Server(MultiService, Observer):
             Tombstones(self.store, self.door, settings.datacenter, clock),
             AutopilotSettings(self.store, self.door, settings.datacenter, settings.autopilot),
             Features(self.store, self.door, settings.datacenter),
-            self.reconcile,
             self.autopilot,
             Announcing(self.site),
+            self.reconcile,
         ):
             duty.setServiceParent(self._duties)
         self.ready: Deferred[None] = Deferred()

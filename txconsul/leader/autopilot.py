@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -40,6 +40,7 @@ from txconsul.serf.messages import Status
 
 if TYPE_CHECKING:
     from txconsul.consensus import Consensus
+    from txconsul.serf.members import Member
     from txconsul.state.store import Store
 
 __all__ = ["Autopilot", "Group"]
@@ -53,10 +54,16 @@ _SERF_STATUS = {NodeStatus.ALIVE: Status.ALIVE, NodeStatus.LEFT: Status.LEFT, No
 
 
 class Group(Protocol):
-    """The servers of this datacenter as gossip knows them."""
+    """This datacenter as gossip knows it."""
+
+    def members(self) -> Iterable[Member]:
+        """Everybody, those who are gone included until they are forgotten; nobody before the pool is open."""
 
     def servers(self) -> Iterable[Known]:
-        """All of them, also those that failed or left."""
+        """All servers, also those that failed or left."""
+
+    def name_of(self, id: str) -> str:
+        """The node of the server with an id; empty where it is not known."""
 
     def stats(self, server: Known) -> Deferred[Stats]:
         """Ask another server how it is."""
@@ -98,7 +105,7 @@ class Autopilot(Service):
         self._told: dict[str, Stats] = {}
         self._last = Stats()
         self._end: IDelayedCall | None = None
-        self._changing = False
+        self._changing = DeferredLock()
 
     def startService(self) -> None:
         """Leadership was gained."""
@@ -191,10 +198,11 @@ class Autopilot(Service):
 
     def _act(self) -> None:
         """Make voters; where nobody becomes one, remove who is gone."""
-        if self.health is None or self._changing:
+        if self.health is None or self._changing.locked:
             return
         changes = promotions(self.health, self.settings, self._clock.seconds())
-        self.carry_out(changes or self.dead())
+        done = self.carry_out(changes or self.dead())
+        done.addErrback(lambda reason: self._log.warn("autopilot: {error}", error=reason.getErrorMessage()))
 
     def dead(self) -> list[Change]:
         """Who is to be removed now."""
@@ -202,19 +210,15 @@ class Autopilot(Service):
 
     def carry_out(self, changes: Iterable[Change]) -> Deferred[None]:
         """
-        Change the group, one step after the other. One that fails is logged, and ends it: the next look finds out
-        what is still to be done.
+        Change the group, one step after the other, when earlier changes are done.
 
-        @return: a Deferred firing when that is over.
+        @return: a Deferred firing when that is over, or failing as the first step that failed, after which no more is
+            tried: whoever looks next finds out what is still to be done.
         """
-        self._changing = True
-        done = Deferred.fromCoroutine(self._carry_out(list(changes)))
-
-        def over(result: Any) -> Any:
-            self._changing = False
-            return result
-
-        return done.addBoth(over)
+        steps = list(changes)
+        if not steps:
+            return succeed(None)
+        return self._changing.run(lambda: Deferred.fromCoroutine(self._carry_out(steps)))
 
     async def _carry_out(self, changes: list[Change]) -> None:
         consensus = self._consensus
@@ -228,18 +232,14 @@ class Autopilot(Service):
                 id=change.id,
                 address=change.address,
             )
-            try:
-                if change.kind is ChangeKind.ADD_NONVOTER:
-                    await consensus.add_nonvoter(change.id, change.address)
-                elif change.kind is ChangeKind.ADD_VOTER:
-                    await consensus.add_voter(change.id, change.address)
-                elif change.kind is ChangeKind.REMOVE:
-                    await consensus.remove(change.id)
-                else:
-                    self._group.force_leave(change.name)
-            except Exception as error:
-                self._log.warn("autopilot: {what} failed: {error}", what=change.kind.value, error=error)
-                return
+            if change.kind is ChangeKind.ADD_NONVOTER:
+                await consensus.add_nonvoter(change.id, change.address)
+            elif change.kind is ChangeKind.ADD_VOTER:
+                await consensus.add_voter(change.id, change.address)
+            elif change.kind is ChangeKind.REMOVE:
+                await consensus.remove(change.id)
+            else:
+                self._group.force_leave(change.name)
 
     # ---- telling ----
 
@@ -279,6 +279,11 @@ class Autopilot(Service):
             servers=tuple([shown(one) for one in self.health.servers.values()]) or None,
         )
 
+    def _meta(self, id: str) -> dict[str, str] | None:
+        """What the catalog has of a server's node; None before it is registered."""
+        node = self._store.catalog.node_by_id(id)
+        return None if node is None else node.meta
+
     def state(self) -> AutopilotState:
         """Everything, as operators are told it."""
         if self.health is None:
@@ -297,7 +302,7 @@ class Autopilot(Service):
                 healthy=one.healthy,
                 stable_since=self._stable_since(one),
                 status=one.role.value,
-                meta=None if one.known.meta is None else dict(one.known.meta),
+                meta=self._meta(one.id),
             )
 
         health = self.health

@@ -77,14 +77,13 @@ class Settings(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What gossip, and the catalog, say of a server. @ivar address: where its Raft listens, C{host:port}."""
+    """What gossip says of a server. @ivar address: where its Raft listens, C{host:port}."""
 
     id: str
     name: str
     address: str
     status: NodeStatus
     version: str = ""
-    meta: Mapping[str, str] | None = None
 
 
 class Stats(NamedTuple):
