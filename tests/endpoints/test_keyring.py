@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.endpoints.gossiping import Gossiping
 from tests.endpoints.serving import Served
+from txconsul.endpoints.registry import Answer
 from txconsul.errors import InvalidRequest, NoPathToDatacenter, Unavailable
 from txconsul.records.keyring import KeyringRequest, KeyringResponse, KeyringResponses
 from txconsul.serf.keyring_file import read_keyring
@@ -28,7 +29,7 @@ class KeyringTests(SynchronousTestCase):
         name = next(iter(pool.members))
         asked = pool[name].call("Internal.KeyringOperation", KeyringRequest(operation=operation, key=key, **fields))
         pool.clock.advance(10)
-        responses = self.successResultOf(asked).responses
+        responses = self.successResultOf(asked).value.responses
         assert responses is not None
         return responses
 
@@ -78,7 +79,7 @@ class KeyringTests(SynchronousTestCase):
         pool.clock.advance(1)
         self.assertNoResult(asked)
         pool.clock.advance(3)
-        (lan,) = self.successResultOf(asked).responses
+        (lan,) = self.successResultOf(asked).value.responses
         self.assertEqual((lan.error, lan.keys, lan.num_nodes), ("2/3 nodes reported success", {OLD_TEXT: 2}, 3))
 
     def test_files(self) -> None:
@@ -104,11 +105,11 @@ class KeyringTests(SynchronousTestCase):
         there = KeyringResponse(datacenter="dc2", keys={OLD_TEXT: 5}, num_nodes=5)
         asked: list[tuple[KeyringRequest, str]] = []
 
-        def ask(method: str, request: KeyringRequest, context: Any) -> Deferred[KeyringResponses]:
+        def ask(method: str, request: KeyringRequest, context: Any) -> Deferred[Answer]:
             asked.append((request, context.token))
             if request.datacenter == "dc3":
                 return fail(NoPathToDatacenter())
-            return succeed(KeyringResponses(responses=(there,)))
+            return succeed(Answer(0, KeyringResponses(responses=(there,))))
 
         member.site.ask = ask
         member.site.other_datacenters = lambda: ["dc2"]

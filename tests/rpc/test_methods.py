@@ -117,6 +117,7 @@ class VectorTests(SynchronousTestCase):
             "structs.RaftConfigurationResponse": "Operator.RaftGetConfiguration",
             "structs.AutopilotConfig": "Operator.AutopilotGetConfiguration",
             "structs.CatalogSummary": "Internal.CatalogOverview",
+            "structs.KeyringResponses": "Internal.KeyringOperation",
         }
         unsaid = {b"Backend", b"ConsistencyLevel", b"NotModified", b"ResultsFilteredByACLs"}
         seen = set()

@@ -87,7 +87,7 @@ def fire(site: Site, request: FireRequest, authorizer: Authorizer) -> Any:
 
 
 @server("Internal.EventFire", EventFireRequest)
-def event_fire(site: Site, request: EventFireRequest, authorizer: Authorizer) -> EventFireResponse:
+def event_fire(site: Site, request: EventFireRequest, authorizer: Authorizer) -> Answer:
     """Tell all agents of the datacenter."""
     authorizer.require_event_write(request.name)
     if site.pools is None:
@@ -96,7 +96,7 @@ def event_fire(site: Site, request: EventFireRequest, authorizer: Authorizer) ->
         site.pools.lan.fire(_OF_USERS + request.name, request.payload or b"", coalesce=False)
     except RequestRefused as error:
         raise InvalidRequest(f"error broadcasting event: {error}") from None
-    return EventFireResponse()
+    return site.answer(0, EventFireResponse())
 
 
 # ---- listing ----

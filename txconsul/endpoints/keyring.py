@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from txconsul.codec.gobase64 import BadBase64, decode_base64
 from txconsul.endpoints.authorizing import Authorizer
 from txconsul.endpoints.pools import Pool
-from txconsul.endpoints.registry import server
+from txconsul.endpoints.registry import Answer, server
 from txconsul.endpoints.site import Site
 from txconsul.errors import InvalidRequest, RequestRefused, Unavailable
 from txconsul.records.keyring import KeyringRequest, KeyringResponse, KeyringResponses
@@ -31,12 +31,12 @@ _CHANGES = ("install", "use", "remove")
 
 
 @server("Internal.KeyringOperation", KeyringRequest)
-def keyring_operation(site: Site, request: KeyringRequest, authorizer: Authorizer) -> Deferred[KeyringResponses]:
+def keyring_operation(site: Site, request: KeyringRequest, authorizer: Authorizer) -> Deferred[Answer]:
     """
     Change or list keys.
 
-    @return: a Deferred of what each pool said. What a pool cannot do stands in its answer; it fails if another
-        datacenter cannot be asked.
+    @return: a Deferred of an L{Answer} of L{KeyringResponses}. What a pool cannot do stands in there; it fails if
+        another datacenter cannot be asked.
     """
     if request.local_only and request.operation != "list":
         raise InvalidRequest("argument error: LocalOnly can only be used for List operations")
@@ -53,12 +53,13 @@ def keyring_operation(site: Site, request: KeyringRequest, authorizer: Authorize
     return Deferred.fromCoroutine(_together(list(_asked(site, request))))
 
 
-async def _together(asked: list[Deferred[list[KeyringResponse]]]) -> KeyringResponses:
+async def _together(asked: list[Deferred[list[KeyringResponse]]]) -> Answer:
     try:
         answers = await gatherResults(asked, consumeErrors=True)
     except FirstError as error:
         error.subFailure.raiseException()
-    return KeyringResponses(responses=tuple([one for answer in answers for one in answer]))
+    responses = KeyringResponses(responses=tuple([one for answer in answers for one in answer]))
+    return Answer(0, responses, 0.0, False)  # it has nothing to do with the state
 
 
 def _asked(site: Site, request: KeyringRequest) -> Iterator[Deferred[list[KeyringResponse]]]:
@@ -111,4 +112,4 @@ def _of_datacenter(site: Site, name: str, request: KeyringRequest) -> Deferred[l
     there = msgspec.structs.replace(request, datacenter=name, forwarded=True)
     context = Context(token=request.token, source="keyring")
     asked: Deferred[Any] = maybeDeferred(site.ask, "Internal.KeyringOperation", there, context)
-    return asked.addCallback(lambda answer: list(answer.responses or ()))
+    return asked.addCallback(lambda answer: list(answer.value.responses or ()))

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from txconsul.codec import json
+from txconsul.endpoints.registry import Answer
 from txconsul.errors import BadRequest, InvalidRequest, several
 from txconsul.http.answers import JSON, json_value, value
 from txconsul.http.parameters import Target, parse_int
 from txconsul.http.routes import IGNORED, Action, Call, Route, asks
 from txconsul.language.goflags import go_bool, quoted
-from txconsul.records.keyring import KeyBody, KeyringRequest, KeyringResponse, KeyringResponses
+from txconsul.records.keyring import KeyBody, KeyringRequest, KeyringResponse
 
 if TYPE_CHECKING:
     from txconsul.http.api import API
@@ -100,13 +101,14 @@ def _check(responses: Sequence[KeyringResponse]) -> None:
         raise InvalidRequest(several(problems))
 
 
-def _render_keys(api: API, call: Call, answer: KeyringResponses) -> Response:
-    _check(answer.responses or ())
-    return json_value(api.settings, answer.responses or (), call.pretty)
+def _render_keys(api: API, call: Call, answer: Answer) -> Response:
+    responses = answer.value.responses or ()
+    _check(responses)
+    return json_value(api.settings, responses, call.pretty)
 
 
-def _render_done(api: API, call: Call, answer: KeyringResponses) -> Response:
-    _check(answer.responses or ())
+def _render_done(api: API, call: Call, answer: Answer) -> Response:
+    _check(answer.value.responses or ())
     return value(api.settings, b"", JSON)
 
 

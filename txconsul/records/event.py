@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from txconsul.records.base import OMIT_WIRE, Record, Uint
+from txconsul.records.base import OMIT_WIRE, Duration, Record, Uint
 from txconsul.records.query import DEFAULT, QueryOptions
 
 __all__ = [
@@ -105,3 +105,11 @@ class EventFireRequest(Record, frozen=True):
 
 class EventFireResponse(Record, frozen=True):
     """It is being told. Nothing is said but what every answer says."""
+
+    backend: int = 0
+    consistency_level: str = ""
+    index: Uint = 0
+    known_leader: bool = False
+    last_contact: Duration = 0
+    not_modified: bool = False
+    results_filtered_by_acls: bool = msgspec.field(name="ResultsFilteredByACLs", default=False)

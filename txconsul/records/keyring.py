@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from txconsul.records.base import OMIT_JSON, Record
+import msgspec
+
+from txconsul.records.base import OMIT_JSON, Duration, Record, Uint
 from txconsul.records.query import DEFAULT, QueryOptions
 
 __all__ = ["KeyBody", "KeyringRequest", "KeyringResponse", "KeyringResponses"]
@@ -77,4 +79,11 @@ class KeyringResponse(Record, frozen=True):
 class KeyringResponses(Record, frozen=True):
     """What the members of several pools said."""
 
+    backend: int = 0
+    consistency_level: str = ""
+    index: Uint = 0
+    known_leader: bool = False
+    last_contact: Duration = 0
+    not_modified: bool = False
     responses: tuple[KeyringResponse, ...] | None = None
+    results_filtered_by_acls: bool = msgspec.field(name="ResultsFilteredByACLs", default=False)

@@ -16,7 +16,9 @@ from txconsul.records.autopilot import AutopilotConfig, AutopilotSetConfigReques
 from txconsul.records.bodies import ServiceDumpBody
 from txconsul.records.catalog import CheckServiceNode, DeregisterRequest, Node, RegisterRequest, ServiceNode
 from txconsul.records.coordinate import Coordinate, CoordinateUpdateRequest, DatacenterMap
+from txconsul.records.event import EventFireRequest, EventFireResponse
 from txconsul.records.health import HealthCheck
+from txconsul.records.keyring import KeyringRequest, KeyringResponses
 from txconsul.records.kv import DirEntry, KeyListRequest, KVSRequest
 from txconsul.records.operator import (
     AutopilotHealthReply,
@@ -93,6 +95,7 @@ METHODS = (
         Whole(AssignServiceManualVIPsResponse),
     ),
     Method("Internal.CatalogOverview", requests.DATACENTER, Whole(CatalogSummary)),
+    Method("Internal.EventFire", RequestForm(EventFireRequest), Whole(EventFireResponse)),
     Method(
         "Internal.ExportedServicesForPeer",
         requests.OF_PEER,
@@ -104,6 +107,7 @@ METHODS = (
         replies.UNREAD_INTENTIONS,
     ),
     Method("Internal.GatewayServiceDump", requests.SERVICE, replies.UNREAD_DUMP),
+    Method("Internal.KeyringOperation", RequestForm(KeyringRequest), Whole(KeyringResponses)),
     Method("UI.Nodes", requests.DATACENTER, replies.NODE_DUMP, wire="Internal.NodeDump"),
     Method("UI.Node", requests.NODE, replies.NODE_INFO, wire="Internal.NodeInfo"),
     Method("Internal.ServiceDump", RequestForm(ServiceDumpBody), replies.SERVICE_DUMP),
