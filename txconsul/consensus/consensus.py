@@ -152,6 +152,19 @@ class Consensus:
         await self._log_store.sync()
         self._stable_store.store(1, "")
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether this server takes part and belongs to no group yet: nothing is stored."""
+        return self._driver is not None and not self.core.log.last and not self.core.term
+
+    def bootstrap(self, configuration: Configuration) -> None:
+        """
+        Begin a group while running, of a server that L{is_blank}. All servers of it do so, in whatever order they name
+        each other. It raises L{RequestRefused<txconsul.errors.RequestRefused>} where such a group cannot be.
+        """
+        self.core.bootstrap(configuration, self._seconds())
+        self._fed()
+
     def _begin(self, term: int, vote: str, meta: SnapshotMeta | None) -> None:
         if self._stopped:
             return
