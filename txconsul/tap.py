@@ -104,5 +104,5 @@ def makeService(options: Options) -> IService:
     except (TxconsulError, OSError) as error:
         raise SystemExit(f"txconsul: {error}") from None
     # twist's own handlers would end the process by the signal itself, and a hang-up would kill it.
-    reactor.callWhenRunning(heed_signals, reactor, agent.hang_up)  # type: ignore[attr-defined]
+    reactor.callWhenRunning(heed_signals, reactor, agent.hang_up, agent.leaving.leave_at)  # type: ignore[attr-defined]
     return parent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from base64 import b64encode
 from collections.abc import Callable
 from itertools import count
@@ -11,16 +12,22 @@ from random import Random
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import inlineCallbacks
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
+import txconsul.agent.pools
 from tests.agent.configuring import surroundings
 from txconsul.agent.configuration import agent_flags, load
+from txconsul.agent.joining.resolving import CannotJoin
+from txconsul.agent.leaving import Leaving
 from txconsul.agent.members import member_of, members_of
 from txconsul.agent.pools import PoolClosed, Pools
+from txconsul.errors import InvalidRequest
 from txconsul.gossip import GossipPool, JoinFailed
 from txconsul.net.direct import DirectNetwork
+from txconsul.records.coordinate import Coordinate
+from txconsul.serf.coordinate import ORIGIN
 from txconsul.serf.keyring_file import read_keyring
 from txconsul.serf.messages import Status
 from txconsul.serf.outputs import EventKind, MemberEvent, UserEventCame
@@ -36,6 +43,7 @@ class PoolsTestCase(TestCase):
     """Opens pools, and closes them in the end."""
 
     def setUp(self) -> None:
+        self.patch(txconsul.agent.pools, "LEAVE_PROPAGATE_SECONDS", 0.05)
         self.random = Random(1)
         self.all: list[Pools] = []
         self.failures: list[Any] = []
@@ -196,6 +204,169 @@ class PoolsTests(PoolsTestCase):
         self.ids = count(2)
         two = yield self.open("two", directory, bind_addr=host)
         yield self.until(lambda: len(known(two.wan)) == len(known(two.lan)) == 2)
+
+
+class JoiningTests(PoolsTestCase):
+    """What an operator asks of pools."""
+
+    @inlineCallbacks
+    def test_join(self) -> Any:
+        """Somebody is joined at the pool's own port, unless another is named; who is not there is named."""
+        one = yield self.open("one")
+        two = yield self.open("two", datacenter="dc2")
+        host = one.lan.address[0]
+        error = yield self.assertFailure(two.join([host]), CannotJoin)
+        self.assertEqual(
+            str(error),
+            f"1 error occurred:\n\t* Failed to join {host}:8301: Member 'one' part of wrong datacenter 'dc1'\n\n",
+        )
+        count = yield two.join([host, f"{host}:1", f"{host}:8302"], wan=True)
+        self.assertEqual(count, 2)
+        yield self.until(lambda: len(known(one.wan)) == len(known(two.wan)) == 2)
+        error = yield self.assertFailure(two.join([f"{host}:1"], wan=True), CannotJoin)
+        self.assertIn(f"Failed to join {host}:1: dial tcp {host}:1: connect: connection refused", str(error))
+
+    @inlineCallbacks
+    def test_noWAN(self) -> Any:
+        """An agent that is in no WAN pool says so."""
+        for values, why in (
+            ({"server": False}, "Must be a server to join WAN cluster"),
+            ({"ports": {"serf_wan": -1}}, "WAN Federation is disabled"),
+        ):
+            pools = yield self.open("one", **values)
+            error = yield self.assertFailure(pools.join(["127.0.0.1"], wan=True), InvalidRequest)
+            self.assertEqual(str(error), why)
+            self.assertEqual(pools.places(), [])
+            self.assertEqual(list(pools.stats()), ["serf_lan"])
+
+    @inlineCallbacks
+    def test_forceLeave(self) -> Any:
+        """A failed server is gone from both pools, or from that of all datacenters alone; pruned, it is forgotten."""
+        one = yield self.open("one")
+        two = yield self.open("two")
+        yield two.join([one.lan.address[0]])
+        yield self.until(lambda: len(known(one.wan)) == len(known(one.lan)) == 2)
+        yield two.stopService()
+        failed = Status.FAILED
+        yield self.until(lambda: known(one.wan).get("two.dc1") is known(one.lan).get("two") is failed)
+        self.assertEqual(one.stats()["serf_lan"]["failed"], "1")
+        one.force_leave("two.dc1", wan=True)
+        self.assertEqual((known(one.wan)["two.dc1"], known(one.lan)["two"]), (Status.LEFT, failed))
+        one.force_leave("two", prune=True)
+        self.assertEqual((known(one.wan), known(one.lan)), ({"one.dc1": Status.ALIVE}, {"one": Status.ALIVE}))
+        for name, wan, shown in (("two", False, "two"), ("TWO", False, "TWO"), ("two.dc1", True, ""), ("", False, "")):
+            error = self.assertRaises(InvalidRequest, one.force_leave, name, wan=wan)
+            self.assertEqual(str(error), f"agent: No node found with name '{shown}'")
+        one.force_leave("ONE")  # known in another case: an intent that is about nobody
+
+    @inlineCallbacks
+    def test_clientForceLeaves(self) -> Any:
+        """A client has no say over the WAN."""
+        pools = yield self.open("one", server=False)
+        error = self.assertRaises(InvalidRequest, pools.force_leave, "two", wan=True)
+        self.assertEqual(str(error), "Must be a server to force-leave a node from the WAN cluster")
+        pools.force_leave("one")
+
+    @inlineCallbacks
+    def test_places(self) -> Any:
+        """Servers of all datacenters are placed, under their own names, unless they have left."""
+        one = yield self.open("one")
+        two = yield self.open("two", datacenter="dc2")
+        self.assertEqual(one.places()[0].coordinates, (Coordinate(coord=ORIGIN, node="one"),))
+        yield two.join([one.lan.address[0]], wan=True)
+        yield self.until(lambda: len(one.places()) == 2)
+        found = one.places()
+        self.assertEqual(
+            [(it.area_id, it.datacenter, len(it.coordinates or ())) for it in found],
+            [("wan", "dc1", 1), ("wan", "dc2", 1)],
+        )
+        self.assertEqual(one.position, one.lan.core.vivaldi.position)
+        yield Deferred.fromCoroutine(two.leave())
+        yield self.until(lambda: len(one.places()) == 1)
+
+
+class LeavingTests(PoolsTestCase):
+    """An agent that leaves."""
+
+    def leaving(self, pools: Pools, clock: Clock) -> tuple[Leaving, list[str]]:
+        """How these leave, and what is done by it."""
+        done: list[str] = []
+        leaving = Leaving(pools._configuration, pools, clock, lambda: done.append("ended"))
+
+        def step(name: str) -> Callable[[], Any]:
+            def take() -> Any:
+                done.append(name)
+                return succeed(None)
+
+            return take
+
+        leaving.hand_over, leaving.be_removed = step("handed over"), step("removed")
+        return leaving, done
+
+    @inlineCallbacks
+    def test_server(self) -> Any:
+        """A server hands over, leaves its pools, lets requests end, is removed; and asked twice, does it once."""
+        one = yield self.open("one")
+        two = yield self.open("two")
+        yield two.join([one.lan.address[0]])
+        yield self.until(lambda: len(known(two.wan)) == 2)
+        clock = Clock()
+        leaving, done = self.leaving(two, clock)
+        first, second = leaving.leave(), leaving.leave()
+        yield self.until(lambda: bool(clock.getDelayedCalls()))
+        self.assertEqual((known(one.wan)["two.dc1"], known(one.lan)["two"]), (Status.LEFT, Status.LEFT))
+        clock.advance(4.9)
+        self.assertEqual(done, ["handed over"])
+        clock.advance(0.1)
+        self.successResultOf(first)
+        self.successResultOf(second)
+        clock.advance(0)
+        self.assertEqual(done, ["handed over", "removed", "ended"])
+
+    @inlineCallbacks
+    def test_client(self) -> Any:
+        """A client only says goodbye."""
+        pools = yield self.open("one", server=False)
+        leaving, done = self.leaving(pools, Clock())
+        yield leaving.leave()
+        self.assertEqual(done, [])
+
+    def test_signals(self) -> None:
+        """Servers leave at a signal where that is asked for, clients unless it is not; in limited time."""
+        both, none = (True, True), (False, False)
+        for values, wanted in (
+            ({}, none),
+            ({"server": False}, both),
+            ({"leave_on_terminate": True, "skip_leave_on_interrupt": False}, both),
+            ({"server": False, "skip_leave_on_interrupt": True, "leave_on_terminate": False}, none),
+            ({"leave_on_terminate": True}, (False, True)),
+        ):
+            pools = self.make("one", **values)
+            found = []
+            for number in (signal.SIGINT, signal.SIGTERM):
+                clock = Clock()
+                leaving, _ = self.leaving(pools, clock)
+                leaving.hand_over = Deferred
+                left = leaving.leave_at(number)
+                found.append(left is not None)
+                if left is not None and pools._configuration.server:
+                    clock.advance(14.9)
+                    self.assertNoResult(left)
+                    clock.advance(0.1)
+                    self.successResultOf(left)
+            self.assertEqual(tuple(found), wanted)
+
+    @inlineCallbacks
+    def test_fails(self) -> Any:
+        """Who cannot leave as it should stops all the same."""
+        pools = yield self.open("one")
+        clock = Clock()
+        leaving, done = self.leaving(pools, clock)
+        leaving.hand_over = lambda: fail(ValueError("no"))
+        self.successResultOf(leaving.leave())
+        clock.advance(0)
+        self.assertEqual(done, ["ended"])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
 
 class EncryptionTests(PoolsTestCase):

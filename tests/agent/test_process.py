@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
@@ -20,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.logs import LEVELS, observer, open_file
-from txconsul.agent.process import COLLECTOR_THRESHOLD, PidFile, calm_collector, monotonic, notify
+from txconsul.agent.process import COLLECTOR_THRESHOLD, PidFile, calm_collector, heed_signals, monotonic, notify
 from txconsul.agent.telemetry import Telemetry
 from txconsul.errors import DiskFull
 from txconsul.metrics.metrics import Metrics
@@ -223,35 +224,65 @@ class FactsTests(SynchronousTestCase):
             self.assertRaises(StopIteration, next, stream)
 
 
+class Reactor:
+    """
+    Does at once what it is called for.
+
+    @ivar stops: how often it was stopped.
+    """
+
+    running = True
+    _stopped = False
+    stops = 0
+
+    def callFromThread(self, function: Any, *arguments: Any) -> None:
+        """Now."""
+        function(*arguments)
+
+    def stop(self) -> None:
+        """Count."""
+        self.stops += 1
+        self._stopped = True
+
+
 class SignalTests(SynchronousTestCase):
     """Signals that must not end the process."""
 
-    def test_heeded(self) -> None:
-        """An interrupt stops the reactor, once; a hang-up does not."""
-        from txconsul.agent.process import heed_signals
-
-        class Reactor:
-            """Does at once what it is called for."""
-
-            running = True
-            _stopped = False
-            stops = 0
-
-            def callFromThread(self, function: Any, *arguments: Any) -> None:
-                """Now."""
-                function(*arguments)
-
-            def stop(self) -> None:
-                """Count."""
-                self.stops += 1
-                self._stopped = True
-
+    def setUp(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
-        reactor = Reactor()
-        heed_signals(reactor, lambda: None)
+        self.reactor = Reactor()
+
+    def test_heeded(self) -> None:
+        """An interrupt stops the reactor, once; a hang-up does not."""
+        heed_signals(self.reactor, lambda: None)
         os.kill(os.getpid(), signal.SIGHUP)
-        self.assertEqual(reactor.stops, 0)
+        self.assertEqual(self.reactor.stops, 0)
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
-        self.assertEqual(reactor.stops, 1)
+        self.assertEqual(self.reactor.stops, 1)
+
+    def test_leaves(self) -> None:
+        """Where the agent is to leave, the reactor is stopped when it has, whether it could or not."""
+        lefts: list[Deferred[None]] = []
+
+        def leave(number: int) -> Deferred[None]:
+            self.assertEqual(number, signal.SIGINT)
+            lefts.append(Deferred())
+            return lefts[-1]
+
+        for result in (None, Failure(ValueError("no"))):
+            self.reactor = Reactor()
+            heed_signals(self.reactor, lambda: None, leave)
+            os.kill(os.getpid(), signal.SIGINT)
+            self.assertEqual(self.reactor.stops, 0)
+            lefts.pop().callback(result)  # type: ignore[arg-type]
+            self.assertEqual(self.reactor.stops, 1)
+
+    def test_impatience(self) -> None:
+        """A second signal does not wait for that."""
+        heed_signals(self.reactor, lambda: None, lambda number: Deferred())
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.assertEqual(self.reactor.stops, 0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.assertEqual(self.reactor.stops, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from txconsul.endpoints.nearness import SOURCES_KEPT, nearest
 from txconsul.errors import NoPathToDatacenter, TxconsulError
 from txconsul.leader.coordinates import PERIOD_SECONDS, Positions
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
-from txconsul.records.coordinate import Coordinate, CoordinateBatch, CoordinateUpdateRequest, Position
+from txconsul.records.coordinate import Coordinate, CoordinateBatch, CoordinateUpdateRequest, DatacenterMap, Position
 from txconsul.records.health import HealthCheck
 from txconsul.records.queries import (
     ChecksInStateRequest,
@@ -25,7 +26,6 @@ from txconsul.records.queries import (
 )
 from txconsul.records.query import QueryOptions, QuerySource
 from txconsul.records.service import NodeService
-from txconsul.serf.coordinate import ORIGIN
 from txconsul.state.commands import encode_command
 
 COORDINATES = 6
@@ -256,28 +256,14 @@ class NearestTests(SynchronousTestCase):
 class DatacentersTests(SynchronousTestCase):
     """Where the servers of the datacenters are."""
 
-    def setUp(self) -> None:
-        self.near = Near()
-        self.member: dict[str, Any] = {"Name": "s1.dc1", "Tags": {"dc": "dc1"}, "Status": 1}
-        site = self.near.served.site
-        site.own_name = "s1"
-        self.patch(site.facts, "members", lambda wan=False: [self.member] if wan else [])
-
-    def listed(self) -> list[Any]:
-        """What is told."""
-        found: list[Any] = self.near.ask("Coordinate.ListDatacenters", DCSpecificRequest())
-        return found
-
-    def test_itself(self) -> None:
-        """A server knows its own place, under its name without the datacenter."""
-        (found,) = self.listed()
-        self.assertEqual((found.datacenter, found.area_id), ("dc1", "wan"))
-        self.assertEqual(found.coordinates, (Coordinate(coord=ORIGIN, node="s1"),))
-
-    def test_nobody(self) -> None:
-        """Servers that have left, or that have no places, are not told of."""
-        self.member["Status"] = 3
-        self.assertEqual(self.listed(), [])
-        self.member["Status"] = 1
-        self.near.served.site.position = None
-        self.assertEqual(self.listed(), [])
+    def test_told(self) -> None:
+        """What the agent's pools know is told, unless coordinates are switched off, or there is no agent."""
+        near = Near()
+        found = [DatacenterMap(area_id="wan", datacenter="dc1", coordinates=())]
+        site = near.served.site
+        self.assertEqual(near.ask("Coordinate.ListDatacenters", DCSpecificRequest()), [])
+        pools: Any = SimpleNamespace(places=lambda: found, position=None)
+        site.pools = pools
+        self.assertEqual(near.ask("Coordinate.ListDatacenters", DCSpecificRequest()), found)
+        site.position = None
+        self.assertEqual(near.ask("Coordinate.ListDatacenters", DCSpecificRequest()), [])

@@ -97,7 +97,7 @@ class RoutingTests(SynchronousTestCase):
     def test_notServed(self) -> None:
         """Consul's paths that this release does not serve say so; those of ACLs say that ACLs are off."""
         asking = Asking()
-        self.assertEqual(asking.ask("PUT", "/v1/agent/leave").status, 501)
+        self.assertEqual(asking.ask("POST", "/v1/agent/connect/authorize").status, 501)
         self.assertEqual(asking.ask("GET", "/v1/agent/service/register").status, 405)
         answer = asking.ask("GET", "/v1/acl/tokens")
         self.assertEqual((answer.status, answer.body), (401, b"ACL support disabled"))

@@ -31,6 +31,7 @@ from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.gauges import runtime_gauges, server_gauges, state_gauges
 from txconsul.agent.group import PoolGroup
 from txconsul.agent.https import https_options
+from txconsul.agent.leaving import Leaving
 from txconsul.agent.local import LocalState
 from txconsul.agent.machine import CPUTimes, host_gauges
 from txconsul.agent.outside import Outside
@@ -97,6 +98,7 @@ class Agent(MultiService):
 
     @ivar server: the server part.
     @ivar pools: the gossip pools that it belongs to.
+    @ivar leaving: how it leaves them.
     @ivar local: the services and checks that it runs itself.
     @ivar cache: the answers that it keeps.
     """
@@ -112,12 +114,14 @@ class Agent(MultiService):
         failed: Callable[[Failure], object],
         reread: Callable[[], Configuration] | None = None,
         change_log_level: Callable[[str], object] | None = None,
+        ended: Callable[[], object] = lambda: None,
     ) -> None:
         """
         @param outside: where chance, the time of day and the like come from.
         @param failed: told once if the agent cannot go on; it is to stop the process.
         @param reread: reads the configuration again, for a reload.
         @param change_log_level: logs from another level on; None where somebody else decides that.
+        @param ended: told when the agent has left; it is to stop the process.
         """
         super().__init__()
         self._configuration = configuration
@@ -141,6 +145,8 @@ class Agent(MultiService):
         self.server.setServiceParent(self)
         self.server.site.pools = self.pools
         self.pools.listen(self._hear)
+        self.leaving = Leaving(configuration, self.pools, self._clock, ended)
+        self.server.site.leave = self.leaving.leave
         self.cache = agent_cache(configuration, self.server.door, self._clock, self._rng)
         measure(self.cache, self._telemetry.metrics)
         self.local = LocalState(configuration.check_update_interval, configuration.discard_check_output, self._rng)
@@ -498,4 +504,5 @@ class Agent(MultiService):
                 "server": "true",
             },
             "raft": consensus.stats(),
+            **self.pools.stats(),
         }

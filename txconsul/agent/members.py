@@ -13,7 +13,7 @@ from typing import Any
 from txconsul.gossip import GossipPool
 from txconsul.serf.members import Member
 
-__all__ = ["member_of", "members_of"]
+__all__ = ["member_of", "members_of", "stats_of"]
 
 #: The six bytes of a member's versions, in their order.
 _VERSIONS = ("ProtocolMin", "ProtocolMax", "ProtocolCur", "DelegateMin", "DelegateMax", "DelegateCur")
@@ -42,3 +42,25 @@ def member_of(pool: GossipPool) -> dict[str, Any]:
     """This node itself; nothing before the pool is open."""
     own = None if pool.node is None else pool.node.members.get(str(pool.name))
     return {} if own is None else shown(own)
+
+
+def stats_of(pool: GossipPool) -> dict[str, str]:
+    """What goes on in an open pool, in the words of Consul's C{/v1/agent/self}."""
+    node = pool.core
+    member_time, event_time, query_time = node.l_times()
+    intents, queries, events = (len(queue) for queue in node.queues)
+    found: dict[str, object] = {
+        "members": len(node.members),
+        "failed": len(node.members.failed),
+        "left": len(node.members.left),
+        "health_score": node.swim.health_score,
+        "member_time": member_time,
+        "event_time": event_time,
+        "query_time": query_time,
+        "intent_queue": intents,
+        "event_queue": events,
+        "query_queue": queries,
+        "encrypted": str(pool.keyring is not None).lower(),
+        "coordinate_resets": 0 if node.vivaldi is None else node.vivaldi.resets,
+    }
+    return {name: str(number) for name, number in found.items()}

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Any
 
 import msgspec
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,11 +24,15 @@ from twisted.python.failure import Failure
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, Gossip
 from txconsul.agent.flooding import Flooding
+from txconsul.agent.joining.nameservers import system_nameserver
+from txconsul.agent.joining.resolving import join_all
+from txconsul.agent.members import stats_of
+from txconsul.agent.places import places
 from txconsul.agent.tags import LANRules, WANRules, client_tags, server_tags, wide_name
-from txconsul.errors import TxconsulError
+from txconsul.errors import InvalidRequest, TxconsulError
 from txconsul.gossip import GossipPool
 from txconsul.interfaces import INetwork
-from txconsul.records.coordinate import Position
+from txconsul.records.coordinate import DatacenterMap, Position
 from txconsul.serf.outputs import Event
 from txconsul.serf.settings import Settings
 from txconsul.storage.worker import Worker
@@ -207,6 +211,84 @@ class Pools(MultiService):
         node = self.lan.node
         return None if node is None or node.vivaldi is None else node.vivaldi.position
 
+    def places(self) -> list[DatacenterMap]:
+        """See L{places}."""
+        return places(self.wan)
+
+    def stats(self) -> dict[str, dict[str, str]]:
+        """What goes on in each open pool, in numbers, by its name in C{/v1/agent/self}."""
+        named = {"serf_lan": self.lan, "serf_wan": self.wan}
+        return {name: stats_of(pool) for name, pool in named.items() if pool is not None and pool.node}
+
+    # ---- verbs ----
+
+    def join(self, addresses: Sequence[str], *, wan: bool = False) -> Deferred[int]:
+        """
+        Join by all who are spoken of; events from before are not of interest.
+
+        @param addresses: see L{join_all}; without a port, that of this agent's own pool is meant.
+        @param wan: the pool of all datacenters' servers.
+        @return: fires with the number of agents that were joined, fails with
+            L{CannotJoin<txconsul.agent.joining.resolving.CannotJoin>} if there were none, or L{InvalidRequest} where
+            this agent is in no such pool.
+        """
+        it = self._configuration
+        if not wan:
+            pool, port = self.lan, it.serf_lan_bind.port
+        elif not it.server:
+            return fail(InvalidRequest("Must be a server to join WAN cluster"))
+        elif self.wan is None or it.serf_wan_bind is None:
+            return fail(InvalidRequest("WAN Federation is disabled"))
+        else:
+            pool, port = self.wan, it.serf_wan_bind.port
+        area = "WAN" if wan else "LAN"
+        self._log.info("({area}) joining: {addresses}", area=area, addresses=", ".join(addresses))
+        joining = join_all(
+            self._network,
+            addresses,
+            port,
+            lambda host, port: pool.join(host, port, ignore_old=True),
+            nameserver=system_nameserver(),
+        )
+
+        def joined(count: int) -> int:
+            self._log.info("({area}) joined {count} nodes", area=area, count=count)
+            return count
+
+        def not_joined(reason: Failure) -> Failure:
+            self._log.warn("({area}) nobody was joined: {error}", area=area, error=reason.getErrorMessage())
+            return reason
+
+        return joining.addCallbacks(joined, not_joined)
+
+    def force_leave(self, name: str, *, wan: bool = False, prune: bool = False) -> None:
+        """
+        Have a failed member be gone for good, in the pools in which it is known.
+
+        @param name: of the node; in the WAN pool with its datacenter, which may be left out where C{wan} is not asked
+            for.
+        @param wan: in the pool of all datacenters' servers only.
+        @param prune: and have it forgotten at once.
+        @raise InvalidRequest: nobody has the name, or this agent is no server and is asked about the WAN.
+        """
+        it = self._configuration
+        self._log.info("Force leaving node: {name}", name=name)
+        if wan and not it.server:
+            raise InvalidRequest("Must be a server to force-leave a node from the WAN cluster")
+        wide = name if wan or name.endswith(f".{it.datacenter}") else wide_name(name, it.datacenter)
+        found = not wan and _force_leave(self.lan, name, prune)
+        if self.wan is not None:
+            found = _force_leave(self.wan, wide, prune) or found
+        if not found:
+            raise InvalidRequest(f"agent: No node found with name '{'' if wan else name}'")
+
+    async def leave(self) -> None:
+        """Say goodbye, over the WAN first: the datacenter's agents turn to other servers then."""
+        for pool, area in ((self.wan, "WAN"), (self.lan, "LAN")):
+            if pool is not None and pool.node is not None:
+                self._log.info("Leaving the {area} gossip pool", area=area)
+                await pool.leave()
+
     # ---- what is heard ----
 
     def listen(self, callback: Callable[[GossipPool, Event], object]) -> None:
@@ -219,6 +301,15 @@ class Pools(MultiService):
                 listener(pool, event)
             except Exception:
                 self._log.failure("A gossip event could not be dealt with: {event}", event=event)
+
+
+def _force_leave(pool: GossipPool, name: str, prune: bool) -> bool:
+    """@return: whether anybody in the pool bears the name, in whatever case."""
+    folded = name.casefold()
+    if pool.core.members.get(name) is None and all(one.name.casefold() != folded for one in pool.core.members):
+        return False
+    pool.do(lambda node, now: node.force_leave(name, now, prune=prune))
+    return True
 
 
 def _settings(configured: Gossip, preset: Timing, reconnect_timeout: float) -> Settings:

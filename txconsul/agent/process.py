@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 __all__ = ["PidFile", "calm_collector", "heed_signals", "monotonic", "notify", "raise_file_limit", "stop_once"]
 
 #: Containers made and not yet freed before the collector looks at the youngest; a few MiB at most.
@@ -99,21 +101,35 @@ def _end_failed() -> None:
     os._exit(1)
 
 
-def heed_signals(reactor: Any, hang_up: Callable[[], object]) -> None:
+def heed_signals(
+    reactor: Any, hang_up: Callable[[], object], leave: Callable[[int], Deferred[Any] | None] = lambda number: None
+) -> None:
     """
-    Stop on the first interrupt or termination signal, and take those that follow for the impatience that they are.
+    Stop on the first interrupt or termination signal, after having left if that is wanted; then a second one stops at
+    once. Those that come while it stops are taken for the impatience that they are.
 
     @param hang_up: called after a hang-up, which asks for the configuration to be read again.
+    @param leave: called with the signal's number: a Deferred that fires, or fails, when the process may be stopped;
+        None if that is at once.
     """
+    signals: list[int] = []
 
-    def stop_soon(number: int, frame: object) -> None:
-        reactor.callFromThread(stop_once, reactor)
+    def stop_soon(number: int) -> None:
+        signals.append(number)
+        left = leave(number) if len(signals) == 1 else None
+        if left is None:
+            stop_once(reactor)
+        else:
+            left.addBoth(lambda _: stop_once(reactor))
+
+    def stop(number: int, frame: object) -> None:
+        reactor.callFromThread(stop_soon, number)
 
     def tell(number: int, frame: object) -> None:
         reactor.callFromThread(hang_up)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop_soon)
+        signal.signal(number, stop)
     signal.signal(signal.SIGHUP, tell)
 
 

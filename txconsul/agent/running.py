@@ -16,6 +16,7 @@ from txconsul.agent.agent import Agent
 from txconsul.agent.configuration import Configuration, load
 from txconsul.agent.configuration.flags import AgentFlags
 from txconsul.agent.outside import this_process
+from txconsul.agent.process import stop_once
 from txconsul.agent.stores import on_disk, volatile
 from txconsul.agent.supported import check
 from txconsul.errors import TxconsulError
@@ -64,7 +65,10 @@ def assemble(
             _log.failure("The agent cannot go on", failure=reason)
         stop()
 
-    return Agent(configuration, stores, DirectNetwork(reactor), outside, failed, reread, change_log_level)
+    def ended() -> None:
+        stop_once(reactor)
+
+    return Agent(configuration, stores, DirectNetwork(reactor), outside, failed, reread, change_log_level, ended)
 
 
 def default_data_dir() -> str:

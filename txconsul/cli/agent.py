@@ -81,7 +81,7 @@ def run(
         write_line(stderr, f"==> {error}")
         return 1
     reactor.callWhenRunning(agent.startService)  # type: ignore[attr-defined]
-    reactor.callWhenRunning(heed_signals, reactor, agent.hang_up)  # type: ignore[attr-defined]
+    reactor.callWhenRunning(heed_signals, reactor, agent.hang_up, agent.leaving.leave_at)  # type: ignore[attr-defined]
     reactor.addSystemEventTrigger("before", "shutdown", agent.stopService)  # type: ignore[attr-defined]
     reactor.run()  # type: ignore[attr-defined]
     return status[0]

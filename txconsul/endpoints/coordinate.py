@@ -25,11 +25,6 @@ from txconsul.state.watches import table
 
 __all__: list[str] = []
 
-#: The area of the servers of all datacenters, in Consul's words.
-WAN = "wan"
-#: What is told of a member that has left its pool, in Serf's numbers.
-_LEFT = 3
-
 
 @server("Coordinate.Update", CoordinateUpdateRequest, Rule.WRITE)
 def update(site: Site, request: CoordinateUpdateRequest, authorizer: Authorizer) -> None:
@@ -51,18 +46,7 @@ def update(site: Site, request: CoordinateUpdateRequest, authorizer: Authorizer)
 @server("Coordinate.ListDatacenters", DCSpecificRequest)
 def datacenters(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> list[DatacenterMap]:
     """The servers of each datacenter, as far as their places are known."""
-    known: dict[str, list[Coordinate]] = {}
-    for member in site.facts.members(wan=True) or ():
-        datacenter = member["Tags"]["dc"]
-        name = member["Name"].removesuffix(f".{datacenter}")
-        own = datacenter == site.me.datacenter and name == site.own_name
-        if member["Status"] == _LEFT or not own or site.position is None:
-            continue  # of others nothing is known before the servers gossip
-        known.setdefault(datacenter, []).append(Coordinate(coord=site.position, node=name))
-    return [
-        DatacenterMap(area_id=WAN, coordinates=tuple(found), datacenter=datacenter)
-        for datacenter, found in sorted(known.items())
-    ]
+    return [] if site.pools is None or site.position is None else site.pools.places()
 
 
 @read("Coordinate.ListNodes", DCSpecificRequest, lambda request: (table("coordinates"),))

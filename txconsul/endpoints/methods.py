@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from txconsul.endpoints import (
     agent,
+    agent_pools,
     agent_services,
     autopilot,
     catalog,
@@ -31,6 +32,7 @@ __all__ = ["METHODS"]
 
 _DECLARED = (
     agent,
+    agent_pools,
     agent_services,
     autopilot,
     catalog,

@@ -4,12 +4,12 @@ What endpoints need of the gossip pools that the agent belongs to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
-from txconsul.records.coordinate import Position
+from txconsul.records.coordinate import DatacenterMap, Position
 
 __all__ = ["Pool", "Pools"]
 
@@ -53,3 +53,12 @@ class Pools(Protocol):
     @property
     def position(self) -> Position | None:
         """Where the agent is in its datacenter's network; None before the pool is open."""
+
+    def join(self, addresses: Sequence[str], *, wan: bool = False) -> Deferred[int]:
+        """Join by all who are spoken of. @return: fires with their number; fails if there was none."""
+
+    def force_leave(self, name: str, *, wan: bool = False, prune: bool = False) -> None:
+        """Have a failed member be gone for good. @raise InvalidRequest: there is none of the name."""
+
+    def places(self) -> list[DatacenterMap]:
+        """Where the servers of each datacenter are, as far as this agent knows, by datacenter."""

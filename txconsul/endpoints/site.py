@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from txconsul.endpoints.authorizing import Authorizer
@@ -212,6 +212,7 @@ class Site:
     @ivar autopilot: who looks after the group; set when the server is put together.
     @ivar told: a Deferred that fires when the catalog was told what it is being told of this agent, or cannot be told
         soon; None where it is told nothing just now.
+    @ivar leave: has the agent leave its pools, and stop then; a Deferred that fires when it has left.
     @ivar reload: reads the agent's configuration again, and takes up what changed.
     """
 
@@ -263,6 +264,7 @@ class Site:
         self.events: HeldEvents | None = None
         self.other_datacenters: Callable[[], list[str]] = list
         self.told: Callable[[], Deferred[None] | None] = lambda: None
+        self.leave: Callable[[], Deferred[None]] = lambda: succeed(None)
         self.reload: Callable[[], object] = lambda: None
 
     @property

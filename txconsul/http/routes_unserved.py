@@ -74,9 +74,6 @@ _ACL = """
 """
 
 _UNSERVED = """
-    PUT                /v1/agent/join/
-    PUT                /v1/agent/leave
-    PUT                /v1/agent/force-leave/
     POST               /v1/agent/connect/authorize
     GET                /v1/agent/connect/ca/roots
     GET                /v1/agent/connect/ca/leaf/

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from txconsul.http import (
     routes_agent,
+    routes_agent_pools,
     routes_agent_services,
     routes_catalog,
     routes_coordinate,
@@ -31,6 +32,7 @@ ROUTES = [
     *routes_coordinate.ROUTES,
     *routes_event.ROUTES,
     *routes_agent.ROUTES,
+    *routes_agent_pools.ROUTES,
     *routes_agent_services.ROUTES,
     *routes_operator.ROUTES,
     *routes_keyring.ROUTES,

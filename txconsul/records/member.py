@@ -33,3 +33,31 @@ class Member(Record, frozen=True):
     protocol_min: int = 0
     status: int = 0
     tags: dict[str, str] | None = None
+
+
+class JoinRequest(Record, frozen=True):
+    """
+    Have an agent join a pool.
+
+    @ivar datacenter: always empty: it is the agent that is asked; likewise below.
+    @ivar address: of somebody in the pool: a host, with or without a port.
+    @ivar wan: the pool that servers of all datacenters share.
+    """
+
+    datacenter: str = ""
+    address: str = ""
+    wan: bool = False
+
+
+class ForceLeaveRequest(Record, frozen=True):
+    """
+    Have a failed member be gone for good.
+
+    @ivar wan: in the pool that servers of all datacenters share, only.
+    @ivar prune: and have it forgotten at once.
+    """
+
+    datacenter: str = ""
+    node: str = ""
+    wan: bool = False
+    prune: bool = False

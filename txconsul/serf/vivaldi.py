@@ -53,11 +53,13 @@ class Vivaldi:
     One node's place.
 
     @ivar position: where it is.
+    @ivar resets: how often it had to begin anew, since it was nowhere any more.
     """
 
     def __init__(self, *, rng: Random, position: Position = ORIGIN) -> None:
         """@param rng: says in which direction nodes leave that are in one place."""
         self.position = position
+        self.resets = 0
         self._rng = rng
         self._filters: dict[str, deque[float]] = {}
         self._samples = [0.0] * ADJUSTMENT_WINDOW
@@ -89,6 +91,7 @@ class Vivaldi:
         self._fall()
         if not self.position.is_sound:
             self.position = ORIGIN
+            self.resets += 1
         return self.position
 
     def _median(self, node: str, seconds: float) -> float:

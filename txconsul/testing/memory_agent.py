@@ -114,7 +114,7 @@ class MemoryAgent:
             begin=lambda: FILES,
             notify=lambda state: None,
         )
-        self.agent = Agent(self._load(), stores, self._network, outside, self._failed)
+        self.agent = Agent(self._load(), stores, self._network, outside, self._failed, ended=self.stop)
         self.agent.startService()
 
     def stop(self) -> Deferred[Any]:

@@ -157,7 +157,7 @@ class TestServer:
         configuration = self._load()
         outside = replace(this_process(), begin=lambda: _FILES, notify=lambda state: None)
         stores = volatile(self._reactor, configuration.node_id or outside.new_id())
-        self._agent = agent = Agent(configuration, stores, self._network, outside, failed)
+        self._agent = agent = Agent(configuration, stores, self._network, outside, failed, ended=self.stop)
         dns = self._network.listening(_DNS) if configuration.dns_addresses else succeed(0)
         parts: list[Deferred[Any]] = [self._network.listening(_HTTP), dns, agent.server.ready]
         gatherResults(parts).addCallbacks(ready, failed)

@@ -30,6 +30,7 @@ EFFECTIVE = frozenset(
     dns_config.recursor_strategy dns_config.use_cache use_streaming_backend
     dns_config.recursor_timeout dns_config.service_ttl dns_config.soa dns_config.udp_answer_limit
     encrypt encrypt_verify_incoming encrypt_verify_outgoing gossip_lan. gossip_wan. ports.serf_lan ports.serf_wan
+    leave_on_terminate performance.leave_drain_time skip_leave_on_interrupt
     reconnect_timeout reconnect_timeout_wan rejoin_after_leave serf_lan serf_lan_allowed_cidrs serf_wan
     serf_wan_allowed_cidrs
     limits.http_max_conns_per_client limits.https_handshake_timeout limits.kv_max_value_size limits.txn_max_req_len
@@ -65,7 +66,7 @@ AGREED: Mapping[str, object] = {
         """
         acl.enabled audit.enabled auto_config.authorization.enabled auto_config.enabled auto_encrypt.allow_tls
         auto_encrypt.tls auto_reload_config connect.enable_mesh_gateway_wan_federation connect.enabled enable_debug
-        enable_syslog leave_on_terminate peering.enabled raft_prevote_disabled read_replica
+        enable_syslog peering.enabled raft_prevote_disabled read_replica
         reporting.license.enabled rpc.enable_streaming ui_config.enabled
         """.split(),  # noqa: SIM905
         False,
@@ -73,7 +74,7 @@ AGREED: Mapping[str, object] = {
     **dict.fromkeys(
         """
         disable_anonymous_signature disable_host_node_id disable_remote_exec disable_update_check
-        skip_leave_on_interrupt telemetry.disable_per_tenancy_usage_metrics
+        telemetry.disable_per_tenancy_usage_metrics
         """.split(),  # noqa: SIM905
         True,
     ),

@@ -1,0 +1,1 @@
+`/v1/agent/join`, `/v1/agent/force-leave` and `/v1/agent/leave` join, force out and leave, over the LAN or the WAN, with Consul's errors; `leave_on_terminate`, `skip_leave_on_interrupt` and `performance.leave_drain_time` have an effect; `/v1/coordinate/datacenters` shows the servers of all datacenters, and `/v1/agent/self` the pools' numbers.
