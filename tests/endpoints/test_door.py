@@ -53,10 +53,10 @@ class PlaceTests(SynchronousTestCase):
             said = (rule, there, stale, me)
             if rule is Rule.AGENT:
                 self.assertIs(where, Place.HERE, said)
-            elif there:
-                self.assertIs(where, Place.DATACENTER, said)
             elif not server:
                 self.assertIs(where, Place.SERVER, said)
+            elif there:
+                self.assertIs(where, Place.DATACENTER, said)
             elif me.is_leader:
                 self.assertIs(where, Place.HERE, said)
             elif rule is Rule.WRITE or (rule is Rule.READ and not (stale and heard)):

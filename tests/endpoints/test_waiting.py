@@ -21,6 +21,7 @@ from txconsul.endpoints.methods import METHODS
 from txconsul.endpoints.registry import Read
 from txconsul.errors import TxconsulError
 from txconsul.records.base import Record
+from txconsul.records.bodies import ServiceDumpBody
 from txconsul.records.kv import KeyListRequest, KeyRequest
 from txconsul.records.operator import OperatorUsageRequest
 from txconsul.records.prepared_query import PreparedQuerySpecificRequest
@@ -48,6 +49,7 @@ REQUESTS: dict[type[Record], list[Any]] = {
     ],
     ChecksInStateRequest: [ChecksInStateRequest(state=state) for state in ("any", "passing", "critical")],
     KeyRequest: [KeyRequest(key=key) for key in (b"a", b"a/", b"b")],
+    ServiceDumpBody: [ServiceDumpBody(), ServiceDumpBody(service_kind="connect-proxy", use_service_kind=True)],
     OperatorUsageRequest: [OperatorUsageRequest()],
     KeyListRequest: [KeyListRequest(prefix=prefix) for prefix in (b"", b"a/")],
     PreparedQuerySpecificRequest: [PreparedQuerySpecificRequest(query_id=id) for id in ALL_QUERIES],

@@ -11,30 +11,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from txconsul.codec.duration import SECOND
 from txconsul.codec.gomsgpack import encode
 from txconsul.endpoints.authorizing import ALLOW_ALL, Authorizer
 from txconsul.endpoints.blocking import Blocked
 from txconsul.endpoints.counting import Counts
 from txconsul.endpoints.placing import Place, Rule, place
-from txconsul.endpoints.registry import Decided, Read, ServerMethod, Write
+from txconsul.endpoints.registry import Answer, Decided, Read, ServerMethod, Write
 from txconsul.endpoints.site import Site
+from txconsul.endpoints.trials import Trial, blocking_seconds, may_repeat
 from txconsul.errors import (
     NoLeader,
     NoPathToDatacenter,
     NotReadyForConsistentReads,
     RequestRefused,
+    TxconsulError,
     UnknownMethod,
 )
 from txconsul.interfaces import ICaller
 from txconsul.metrics.instruments import Sample
-from txconsul.records.query import Context
+from txconsul.records.query import Context, Relayed
 from txconsul.state.watches import Key
 
 __all__ = ["Door"]
+
+Endpoint = Read | Write | ServerMethod
 
 
 @implementer(ICaller)
@@ -47,7 +53,7 @@ class Door:
     @ivar asked: how often each method was asked.
     """
 
-    def __init__(self, site: Site, methods: dict[str, Read | Write | ServerMethod]) -> None:
+    def __init__(self, site: Site, methods: dict[str, Endpoint]) -> None:
         self.site = site
         self._methods = methods
         site.ask, site.authorizer = self.call, self.authorizer
@@ -106,48 +112,124 @@ class Door:
     def close(self) -> None:
         """The server stops: reads that wait get the answer of this moment, and none waits any more."""
         self.site.closing = True
+        self.leader_changed()
         self.site.store.watches.wake_all()
 
     # ---- placing ----
 
-    def _place(self, endpoint: Read | Write | ServerMethod, request: Any, context: Context, until: float | None) -> Any:
+    def _place(self, endpoint: Endpoint, request: Any, context: Context, trial: Trial | None) -> Any:
         stale = endpoint.rule is Read.rule and request.options.allow_stale
+        if stale and request.options.max_stale_duration and type(context) is not Relayed:
+            return self._fresh_enough(endpoint, request, context, trial)
         where = place(endpoint.rule, request.datacenter, stale, self.site.me)
         if where is Place.HERE:
             if isinstance(endpoint, Write):
-                return self._write(endpoint, request, context, until)
+                return self._write(endpoint, request, context, trial)
             if isinstance(endpoint, Read) or endpoint.rule is Rule.READ:
                 return self._read(endpoint, request, self.authorizer(context.token))
             return self._timed(endpoint, request, self.authorizer(context.token))
-        if where is Place.DATACENTER:
-            raise NoPathToDatacenter()
-        # A leader elsewhere needs a link between servers, which this server does not have: it waits for its own turn.
-        return self._hold(endpoint, request, context, until)
+        return self._elsewhere(endpoint, request, context, trial, where)
 
-    def _hold(self, endpoint: Read | Write | ServerMethod, request: Any, context: Context, until: float | None) -> Any:
-        """Try again when a leader is known, until the deadline."""
-        clock = self.site.clock
+    def _elsewhere(self, endpoint: Endpoint, request: Any, context: Context, trial: Trial | None, where: Place) -> Any:
+        """Ask whoever is to be asked; whoever asks here hears from them as if it were asked here."""
+        elsewhere = self.site.elsewhere
+        if elsewhere is None:
+            if where is Place.DATACENTER:
+                raise NoPathToDatacenter()
+            return self._hold(endpoint, request, context, trial)
+        if where is Place.NOWHERE:
+            return self._hold(endpoint, request, context, trial)
+        began = self._seconds()
+        try:
+            answer = elsewhere.send(where, endpoint.name, request, context)
+        except TxconsulError as error:
+            return self._not_answered(Failure(error), endpoint, request, context, trial, where, began)
+        return answer.addErrback(self._not_answered, endpoint, request, context, trial, where, began)
+
+    def _not_answered(
+        self,
+        failure: Failure,
+        endpoint: Endpoint,
+        request: Any,
+        context: Context,
+        trial: Trial | None,
+        where: Place,
+        began: float,
+    ) -> Any:
+        """Try again after a pause, or as soon as another leader is known, if the request may be repeated."""
+        options = getattr(request, "options", None)
+        if not isinstance(failure.value, TxconsulError) or not may_repeat(
+            failure.value, where, options is not None and not isinstance(endpoint, Write)
+        ):
+            failure.raiseException()
+        site = self.site
+        if trial is None:
+            longest = blocking_seconds(options, site.default_query_time, site.max_query_time)
+            trial = Trial(began + site.hold_timeout + longest, site.hold_timeout)
+        return self._hold(endpoint, request, context, trial, failure)
+
+    def _fresh_enough(self, endpoint: Endpoint, request: Any, context: Context, trial: Trial | None) -> Any:
+        """An answer that is older than its asker bears is asked of the leader instead."""
+        at_most = request.options.max_stale_duration / SECOND
+        options = replace(request.options, max_stale_duration=0)
+
+        def check(answer: Any) -> Any:
+            if type(answer) is not Answer or answer.last_contact <= at_most:
+                return answer
+            fresh = replace(request, options=replace(options, allow_stale=False))
+            return self._place(endpoint, fresh, context, None)
+
+        answer = self._place(endpoint, replace(request, options=options), context, trial)
+        return answer.addCallback(check) if type(answer) is Deferred else check(answer)
+
+    def _hold(
+        self,
+        endpoint: Endpoint,
+        request: Any,
+        context: Context,
+        trial: Trial | None,
+        failure: Failure | None = None,
+    ) -> Any:
+        """
+        Try again when a leader is known, until the deadline.
+
+        @param failure: of a request that was placed: then it is tried again after a pause, too.
+        """
+        site, clock = self.site, self.site.clock
         now = clock.seconds()
-        until = now + self.site.hold_timeout if until is None else until
-        if now >= until:
+        if trial is None:
+            trial = Trial(now + site.hold_timeout, site.hold_timeout)
+        if site.closing:
+            raise NoLeader()
+        if now >= trial.until:
+            if failure is not None:
+                failure.raiseException()
             raise NoLeader()
         led: Deferred[None] = Deferred(lambda d: self._waiting.remove(d) if d in self._waiting else None)
         self._waiting.append(led)
-        timer = clock.callLater(until - now, led.cancel)
+        pause = trial.until - now
+        if failure is None:
+            timer = clock.callLater(pause, led.cancel)
+        else:
+            timer = clock.callLater(min(pause, trial.pause(site.rng)), self._paused, led)
 
         def woken(_: object) -> Any:
             if timer.active():
                 timer.cancel()
-            return self._place(endpoint, request, context, until)
+            return self._place(endpoint, request, context, trial)
 
-        def given_up(failure: Failure) -> Any:
+        def given_up(reason: Failure) -> Any:
             if timer.active():
                 timer.cancel()
-                return failure  # whoever asked has gone
+                return reason  # whoever asked has gone
             raise NoLeader()
 
         answer: Deferred[Any] = led.addCallbacks(woken, given_up)  # type: ignore[assignment]
         return answer
+
+    def _paused(self, led: Deferred[None]) -> None:
+        self._waiting.remove(led)
+        led.callback(None)
 
     # ---- reading ----
 
@@ -185,7 +267,7 @@ class Door:
 
     # ---- writing ----
 
-    def _write(self, endpoint: Write, request: Any, context: Context, until: float | None) -> Any:
+    def _write(self, endpoint: Write, request: Any, context: Context, trial: Trial | None) -> Any:
         site = self.site
         began = self._seconds()
         prepared = endpoint.function(site.store, request, self.authorizer(context.token), site.leading)
@@ -199,7 +281,7 @@ class Door:
             self._measured,
             self._not_written,
             callbackArgs=(self._timers.get(endpoint.name), began),
-            errbackArgs=(endpoint, request, context, until),
+            errbackArgs=(endpoint, request, context, trial),
         )
         return done
 
@@ -209,10 +291,10 @@ class Door:
         return result
 
     def _not_written(
-        self, failure: Failure, endpoint: Write, request: Any, context: Context, until: float | None
+        self, failure: Failure, endpoint: Write, request: Any, context: Context, trial: Trial | None
     ) -> Any:
         if failure.check(NoLeader):  # it was not even proposed, so that asking again is safe
-            return self._hold(endpoint, request, context, until)
+            return self._hold(endpoint, request, context, trial)
         if endpoint.refused is not None and isinstance(failure.value, RequestRefused):
             raise endpoint.refused(failure.value)
         return failure

@@ -50,10 +50,10 @@ def place(rule: Rule, datacenter: str, allow_stale: bool, me: Me) -> Place:
     """
     if rule is Rule.AGENT:
         return Place.HERE
-    if datacenter and datacenter != me.datacenter:
-        return Place.DATACENTER
     if not me.is_server:
         return Place.SERVER
+    if datacenter and datacenter != me.datacenter:
+        return Place.DATACENTER
     if me.is_leader or rule is Rule.SERVER:
         return Place.HERE
     if allow_stale and rule is Rule.READ and me.heard_of_leader:

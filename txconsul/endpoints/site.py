@@ -20,6 +20,7 @@ from txconsul.endpoints.placing import Me
 from txconsul.endpoints.pools import Pools
 from txconsul.endpoints.registry import Answer
 from txconsul.endpoints.selection import Selections
+from txconsul.endpoints.trials import Elsewhere
 from txconsul.endpoints.views import View, Views
 from txconsul.metrics.metrics import Exposed, Metrics
 from txconsul.records.agent import CheckDefinition
@@ -206,6 +207,7 @@ class Site:
     @ivar blocking: how many reads wait.
     @ivar local: what the agent around this server runs; None where there is no agent.
     @ivar events: the user events that the agent around this server holds; None where there is no agent.
+    @ivar elsewhere: the way to other servers; None where there are none.
     @ivar other_datacenters: the names of all others that can be asked, the nearest first.
     @ivar ask: the door, for what an endpoint asks of others; set by the door, as is C{authorizer}.
     @ivar authorizer: what the bearer of a token may do.
@@ -262,6 +264,7 @@ class Site:
         self.blocking = 0
         self.local: Local | None = None
         self.events: HeldEvents | None = None
+        self.elsewhere: Elsewhere | None = None
         self.other_datacenters: Callable[[], list[str]] = list
         self.told: Callable[[], Deferred[None] | None] = lambda: None
         self.leave: Callable[[], Deferred[None]] = lambda: succeed(None)

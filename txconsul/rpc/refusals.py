@@ -10,6 +10,7 @@ from __future__ import annotations
 from txconsul.endpoints.prepared_query import QueryNotFound
 from txconsul.errors import (
     BadRequest,
+    CallLost,
     DatacenterUnreachable,
     InvalidRequest,
     LeaderNotTracked,
@@ -49,6 +50,10 @@ _MEANINGS: tuple[tuple[str, type[TxconsulError]], ...] = (
 )
 
 
+#: What is said of a connection that broke between two other servers.
+_LOST = ("stream closed", "session shutdown")
+
+
 def refusal(text: str) -> TxconsulError:
     """
     What a server answered instead of a reply.
@@ -58,4 +63,6 @@ def refusal(text: str) -> TxconsulError:
     for words, meaning in _MEANINGS:
         if words in text:
             return meaning(text)
+    if text.endswith(f": {CallLost.text}") or any(words in text for words in _LOST):
+        return CallLost(text)
     return InvalidRequest(text)
