@@ -64,13 +64,12 @@ class EffectTests(ConfigurationTestCase):
         for key, value in AGREED.items():
             self.assertIn(key, known)
             self.assertEqual(set_without_effect({key: "a.hcl"}, {key: value}), [])
-        for key, value in {"ports.grpc": 8502, "disable_update_check": False, "retry_join": ["a"]}.items():
+        for key, value in {"ports.grpc": 8502, "disable_update_check": False, "experiments": ["a"]}.items():
             self.assertEqual(set_without_effect({key: "a.hcl"}, {key: value}), [key])
-        self.assertEqual(
-            set_without_effect({"retry_join": "a.hcl", "encrypt": "b"}, {"retry_join": [], "encrypt": ""}), []
-        )
+        nothing = {"experiments": [], "license_path": ""}
+        self.assertEqual(set_without_effect(dict.fromkeys(nothing, "a.hcl"), nothing), [])
 
     def test_loaded(self) -> None:
         """The values are those that were merged."""
-        it = self.load(hcl="disable_update_check = true retry_join = [] ports { grpc = -1 } limits { rpc_rate = -1 }")
+        it = self.load(hcl="disable_update_check = true experiments = [] ports { grpc = -1 } limits { rpc_rate = -1 }")
         self.assertEqual(set_without_effect(it.origins, it.raw), [])

@@ -31,6 +31,7 @@ from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.gauges import runtime_gauges, server_gauges, state_gauges
 from txconsul.agent.group import PoolGroup
 from txconsul.agent.https import https_options
+from txconsul.agent.joining.configured import configured_joins
 from txconsul.agent.leaving import Leaving
 from txconsul.agent.local import LocalState
 from txconsul.agent.machine import CPUTimes, host_gauges
@@ -305,9 +306,26 @@ class Agent(MultiService):
         handler = handler_of(watch, self._check_surroundings.start, self._network)
         return Watcher(watch, self._api, handler, self._cursors, self._clock)
 
+    def _make_joins(self) -> MultiService:
+        joins = MultiService()
+        for join in configured_joins(
+            self._configuration,
+            self.pools,
+            self._network,
+            self._check_surroundings.start,
+            exhausted=self._failed,
+            joined=self._tell_ready,
+        ):
+            join.setServiceParent(joins)
+        return joins
+
+    def _tell_ready(self) -> None:
+        self._outside.notify("READY=1")
+
     def _led(self, _: object) -> None:
         """There is a leader, who can be told what this agent runs."""
-        self._outside.notify("READY=1")
+        if not self._configuration.retry_join:  # or else once that is done
+            self._tell_ready()
         if self.running:
             self._anti_entropy.setServiceParent(self)
             self._watchers.setServiceParent(self)
@@ -451,6 +469,8 @@ class Agent(MultiService):
                 self._ports.append(await self._network.datagrams(address.datagrams(), self._dns.datagrams()))
                 self._log.info("Listening for DNS on {address} (UDP)", address=str(address))
                 await self._listen_at("DNS", address, self._dns.streams)
+        if self.running:
+            self._make_joins().setServiceParent(self)
 
     async def _listen_at(self, what: str, address: Address, factory: Any) -> None:
         description = address.endpoint(self._configuration.unix_sockets.mode)

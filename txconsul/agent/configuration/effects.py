@@ -31,8 +31,8 @@ EFFECTIVE = frozenset(
     dns_config.recursor_timeout dns_config.service_ttl dns_config.soa dns_config.udp_answer_limit
     encrypt encrypt_verify_incoming encrypt_verify_outgoing gossip_lan. gossip_wan. ports.serf_lan ports.serf_wan
     leave_on_terminate performance.leave_drain_time skip_leave_on_interrupt
-    reconnect_timeout reconnect_timeout_wan rejoin_after_leave serf_lan serf_lan_allowed_cidrs serf_wan
-    serf_wan_allowed_cidrs
+    reconnect_timeout reconnect_timeout_wan rejoin_after_leave retry_interval retry_interval_wan retry_join
+    retry_join_wan retry_max retry_max_wan serf_lan serf_lan_allowed_cidrs serf_wan serf_wan_allowed_cidrs
     limits.http_max_conns_per_client limits.https_handshake_timeout limits.kv_max_value_size limits.txn_max_req_len
     log_file log_json log_level log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id
     node_meta node_name performance.raft_multiplier performance.rpc_hold_timeout pid_file ports.dns ports.http

@@ -1,0 +1,1 @@
+Agents join those whom `retry_join` and `retry_join_wan` name until somebody is there: addresses, names with all their addresses, `exec=` programs and `provider=` plugins (docs/extending.md shows one); with `retry_max` they end with status 1 when nobody was. systemd is told of a joined agent. `txconsul join`, `leave` and `force-leave` do what they do in Consul.
