@@ -79,7 +79,7 @@ class Edges:
             if self.held > self.bytes_max:
                 raise BadMessage(f"a message of more than {self.bytes_max} bytes") from None
             if not self.held:
-                self._rest()
+                self._shrink()
             return None
         except (ValueError, msgpack.UnpackException, TypeError, RecursionError, OverflowError) as error:
             raise BadMessage(f"malformed msgpack: {error or type(error).__name__}") from None
@@ -92,12 +92,21 @@ class Edges:
             return data[begin:end]
         return bytes(memoryview(data)[begin:end])
 
-    def _rest(self) -> None:
+    def rest(self) -> bytes:
+        """What is held. From here on the stream is none of messages: nothing more may be fed."""
+        rest = bytes(memoryview(self._data)[self._begin :])
+        self._release()
+        return rest
+
+    def _release(self) -> None:
+        self._scanner = None
+        self._data = b""
+        self._begin = self._base = 0
+
+    def _shrink(self) -> None:
         """Nothing is held: what grew large for it is let go."""
         if len(self._data) > _ROOM_KEPT_MAX:
-            self._scanner = None
-            self._data = b""
-            self._begin = self._base = 0
+            self._release()
 
     def _new_scanner(self) -> msgpack.Unpacker:
         return msgpack.Unpacker(
