@@ -26,6 +26,11 @@ class Wire(StringTransport):
         self.aborting = True
         self.lose()
 
+    def loseConnection(self) -> None:
+        """See L{ITransport}."""
+        super().loseConnection()
+        self.lose()
+
     def lose(self) -> None:
         """The connection ends."""
         if not self.lost:

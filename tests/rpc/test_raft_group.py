@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from random import Random
 from typing import Any
 
@@ -50,6 +50,10 @@ class Announcing(Protocol):
 class Peer:
     """A server: its stores in memory, its port on loopback."""
 
+    timing = TIMING
+    policy = SnapshotPolicy(threshold=20, interval=0.1, trailing=2)
+    make_machine: Callable[[], Any] = WordMachine
+
     def __init__(self, id: str, network: Any) -> None:
         self.id = id
         self.network = network
@@ -72,13 +76,13 @@ class Peer:
     def start(self, *group: Peer) -> Deferred[None]:
         """Begin, or begin again."""
         clock = self.network.clock
-        self.machine = WordMachine()
+        self.machine: Any = self.make_machine()
         self.transport = RaftTransport(
             self.id,
             self.address,
             dial=self.dial,
             clock=clock,
-            heartbeat_timeout=TIMING.heartbeat,
+            heartbeat_timeout=self.timing.heartbeat,
         )
         self.transport.consensus = self.consensus = Consensus(
             self.id,
@@ -89,8 +93,8 @@ class Peer:
             transport=self.transport,
             clock=clock,
             rng=Random(self.id),
-            timing=TIMING,
-            policy=SnapshotPolicy(threshold=20, interval=0.1, trailing=2),
+            timing=self.timing,
+            policy=self.policy,
         )
         servers = tuple(Server(id=peer.id, address=peer.address) for peer in group)
         return self.consensus.start(Configuration(servers=servers) if servers else None)

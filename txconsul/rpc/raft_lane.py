@@ -104,6 +104,7 @@ class Lane:
 
     def close(self) -> None:
         """Give up the connection, and what is under way on it."""
+        idle = not self._in_flight
         self._alarm.cancel()
         self._in_flight.clear()
         self._waiting.clear()
@@ -114,7 +115,7 @@ class Lane:
             dialling.cancel()
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.abort()
+            connection.close(idle)
 
     # ---- the connection ----
 
@@ -135,7 +136,7 @@ class Lane:
     def connected(self, connection: _Connection, attempt: int) -> None:
         """It is there: send what has waited."""
         if attempt != self._attempt:
-            connection.abort()
+            connection.close(True)
             return
         self._connecting = False
         self._dialling = None
@@ -209,10 +210,13 @@ class _Connection(Protocol):
         transport: Any = self.transport
         transport.write(data)
 
-    def abort(self) -> None:
-        """Close it now."""
+    def close(self, idle: bool) -> None:
+        """@param idle: nothing is under way: end it properly, rather than at once."""
         transport: Any = self.transport
-        transport.abortConnection()
+        if idle:
+            transport.loseConnection()
+        else:
+            transport.abortConnection()
 
     def connectionMade(self) -> None:
         """See L{Protocol}."""

@@ -112,6 +112,9 @@ class SnapshotSending(Protocol):
             reply = answer.reply(message)
         assert reply is not None
         self._answered(reply)
+        if self.done.called:
+            transport: Any = self.transport
+            transport.loseConnection()
         self.end(Failure(PeerMisbehaved("it was answered before it was sent")))
 
     # ---- the bytes ----
@@ -166,7 +169,8 @@ class SnapshotSending(Protocol):
         if transport is not None:
             if self._sending:
                 transport.unregisterProducer()
-            transport.abortConnection()
+            if not transport.disconnecting:
+                transport.abortConnection()
         self._ended(self)
         if not self.done.called:
             self.done.errback(reason)
