@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.endpoints.serving import NoFacts
-from txconsul.agent.server import NobodyElse, Server, ServerSettings
+from txconsul.agent.server import Server, ServerSettings
 from txconsul.codec.gotime import pack_time
 from txconsul.errors import DiskFull, InvalidRequest
 from txconsul.leader.presence import own_registration
@@ -20,6 +20,7 @@ from txconsul.records.kv import DirEntry, KeyRequest, KVSRequest
 from txconsul.records.query import Context, QueryOptions
 from txconsul.records.session import Session, SessionRequest
 from txconsul.simulation.clock import SimulatedClock
+from txconsul.simulation.network import Network, Transport
 from txconsul.storage.memory import MemoryDisk, MemoryLogStore, MemorySnapshotStore, MemoryStableStore
 
 ID = "00000000-0000-0000-0000-00000000000a"
@@ -59,7 +60,7 @@ class OneServer:
             log_store=MemoryLogStore(self.disk),
             stable_store=MemoryStableStore(self.disk),
             snapshot_store=MemorySnapshotStore(self.disk),
-            transport=NobodyElse(),
+            transport=Transport(Network(self.clock, Random(1), lambda line: None), ID),
             clock=self.clock,
             rng=Random(1),
             wall=lambda: pack_time(0),

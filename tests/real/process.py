@@ -180,7 +180,7 @@ class ProcessTestCase(SynchronousTestCase):
     A test with a directory of its own for one agent's configuration, data and socket.
 
     @ivar directory: short enough for the path of a Unix socket.
-    @ivar gossip_host: the address at which this test's agent gossips.
+    @ivar host: the address at which this test's agent gossips.
     """
 
     def setUp(self) -> None:
@@ -188,7 +188,7 @@ class ProcessTestCase(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.data = self.directory / "data"
         self.socket_path = str(self.directory / "http.sock")
-        self.gossip_host = self.own_address()[0]
+        self.bind_host = self.own_address()[0]
 
     # ---- running ----
 
@@ -204,9 +204,7 @@ class ProcessTestCase(SynchronousTestCase):
             "bootstrap_expect": 1,
             "node_name": "one",
             "data_dir": str(self.data),
-            "bind_addr": "127.0.0.1",
-            "serf_lan": self.gossip_host,
-            "serf_wan": self.gossip_host,
+            "bind_addr": self.bind_host,
             "addresses": {"http": f"unix://{self.socket_path}"},
             **more,
             "ports": {"dns": -1, **more.get("ports", {})},

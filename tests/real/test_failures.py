@@ -160,7 +160,7 @@ class AddressTests(ProcessTestCase):
         host, port = self.own_address()
         data = Path(self.directory / "elsewhere")
         process = self.run_agent(
-            *("-server", "--bootstrap-expect=1", "-data-dir", str(data), "--bind", "127.0.0.1"),
+            *("-server", "--bootstrap-expect=1", "-data-dir", str(data), "--bind", host),
             *("-client", host, "-http-port", str(port), "-node", "by-flags", "-log-level=info"),
         )
         self.wait_until_it_serves(process)

@@ -43,7 +43,7 @@ class DevTests(ProcessTestCase):
         """It leads by itself, and leaves no file behind; what is asked of it is in its log."""
         file = self.directory / "dev.json"
         places = {"addresses": {"http": f"unix://{self.socket_path}"}, "ports": {"dns": -1}}
-        file.write_text(json.dumps({**places, "serf_lan": self.gossip_host, "serf_wan": self.gossip_host}))
+        file.write_text(json.dumps({**places, "bind_addr": self.bind_host}))
         process = self.run_agent("-dev", "-config-file", str(file))
         self.wait_until_it_serves(process)
         self.put("a", b"1")

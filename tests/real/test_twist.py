@@ -25,8 +25,8 @@ class TwistTests(ProcessTestCase):
 
     def listening(self) -> str:
         """The flag that lets it listen on the test's Unix socket, and on no port."""
-        gossip = f'serf_lan = "{self.gossip_host}" serf_wan = "{self.gossip_host}"'
-        return f'-hcl={gossip} addresses {{ http = "unix://{self.socket_path}" }} ports {{ dns = -1 }}'
+        places = f'bind_addr = "{self.bind_host}" addresses {{ http = "unix://{self.socket_path}" }}'
+        return f"-hcl={places} ports {{ dns = -1 }}"
 
     def test_firstCommand(self) -> None:
         """A server elects itself, keeps its data in ./txconsul-data, and has it after a SIGKILL."""

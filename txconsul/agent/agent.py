@@ -42,7 +42,8 @@ from txconsul.agent.position import TellPosition
 from txconsul.agent.process import PidFile
 from txconsul.agent.registrations import Registrations
 from txconsul.agent.running_checks import RunningChecks
-from txconsul.agent.server import NobodyElse, Server
+from txconsul.agent.server import Server
+from txconsul.agent.server_port import OwnPort
 from txconsul.agent.server_settings import server_settings
 from txconsul.agent.stores import Stores
 from txconsul.agent.telemetry import Telemetry, metrics_for
@@ -98,6 +99,7 @@ class Agent(MultiService):
     One agent.
 
     @ivar server: the server part.
+    @ivar port: the port at which servers meet.
     @ivar pools: the gossip pools that it belongs to.
     @ivar leaving: how it leaves them.
     @ivar local: the services and checks that it runs itself.
@@ -142,7 +144,10 @@ class Agent(MultiService):
         self._rng = outside.fork_random()
         self.pools = self._make_pools()
         self.pools.setServiceParent(self)
+        self.port = self._make_port()
         self.server = self._make_server()
+        self.port.serve(self.server, self.pools)
+        self.port.setServiceParent(self)
         self.server.setServiceParent(self)
         self.server.site.pools = self.pools
         self.pools.listen(self._hear)
@@ -194,6 +199,15 @@ class Agent(MultiService):
             worker=self._stores.worker,
         )
 
+    def _make_port(self) -> OwnPort:
+        return OwnPort(
+            self._configuration,
+            self._stores.node_id,
+            self._network,
+            failed=self._failed,
+            metrics=self._telemetry.metrics,
+        )
+
     def _make_server(self) -> Server:
         it = self._configuration
         self._facts = AgentFacts(
@@ -209,7 +223,7 @@ class Agent(MultiService):
             log_store=self._stores.log,
             stable_store=self._stores.stable,
             snapshot_store=self._stores.snapshots,
-            transport=NobodyElse(),
+            transport=self.port.raft,
             clock=self._clock,
             rng=self._outside.fork_random(),
             wall=lambda: pack_time(self._outside.wall_ns()),

@@ -16,7 +16,6 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from txconsul.agent.archives import Archives
 from txconsul.agent.group import Alone
@@ -46,7 +45,7 @@ from txconsul.records.raft import Configuration
 from txconsul.records.raft import Server as RaftServer
 from txconsul.serf.coordinate import ORIGIN
 
-__all__ = ["NobodyElse", "Server", "ServerSettings"]
+__all__ = ["Server", "ServerSettings"]
 
 _NANOSECONDS = 1_000_000_000
 #: Seconds before a new leader, whose disk was full, tries again to commit an entry of its own.
@@ -85,19 +84,6 @@ class ServerSettings(Record, frozen=True):
     autopilot: AutopilotConfig = DEFAULT_AUTOPILOT
     coordinates: bool = True
     coordinate_period: float = PERIOD_SECONDS
-
-
-@implementer(IRaftTransport)
-class NobodyElse:
-    """The transport of a group of one: there is nobody to send anything to."""
-
-    def send(self, to: str, address: str, message: object) -> None:
-        """Lost."""
-
-    def send_snapshot(self, to: str, address: str, message: object, stream: Any) -> Deferred[None]:
-        """Lost."""
-        stream.close()
-        return Deferred()
 
 
 class _Machine(MeasuredMachine):

@@ -1,0 +1,3 @@
+"""The port at which servers meet, on a network in memory."""
+
+from __future__ import annotations
