@@ -34,6 +34,7 @@ EFFECTIVE = frozenset(
     reconnect_timeout reconnect_timeout_wan rejoin_after_leave retry_interval retry_interval_wan retry_join
     retry_join_wan retry_max retry_max_wan serf_lan serf_lan_allowed_cidrs serf_wan serf_wan_allowed_cidrs
     limits.http_max_conns_per_client limits.https_handshake_timeout limits.kv_max_value_size limits.txn_max_req_len
+    limits.rpc_handshake_timeout limits.rpc_max_conns_per_client ports.server
     log_file log_json log_level log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id
     node_meta node_name performance.raft_multiplier performance.rpc_hold_timeout pid_file ports.dns ports.http
     ports.https primary_datacenter recursors raft_snapshot_interval raft_snapshot_threshold raft_trailing_logs server
