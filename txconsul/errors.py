@@ -26,7 +26,6 @@ __all__ = [
     "MethodNotAllowed",
     "NoLeader",
     "NoPathToDatacenter",
-    "NoServers",
     "NotFound",
     "NotReadyForConsistentReads",
     "PeerMisbehaved",
@@ -198,12 +197,6 @@ class DatacenterUnreachable(Unavailable):
     """Servers of the datacenter that was named are known, but none of them answers."""
 
     text = "Remote DC has no server currently reachable"
-
-
-class NoServers(Unavailable):
-    """No server is known whom an agent could ask."""
-
-    text = "No known Consul servers"
 
 
 class LeaderNotTracked(Unavailable):

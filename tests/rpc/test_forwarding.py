@@ -16,9 +16,9 @@ from txconsul.errors import (
     DatacenterUnreachable,
     InvalidRequest,
     LeaderNotTracked,
+    NoKnownServers,
     NoLeader,
     NoPathToDatacenter,
-    NoServers,
     PeerMisbehaved,
     Unreachable,
 )
@@ -250,7 +250,7 @@ class ClientTests(SynchronousTestCase):
 
     def test_nobody(self) -> None:
         """Without servers that is said at once."""
-        error = self.assertRaises(NoServers, self.client.call, "KVS.Get", get())
+        error = self.assertRaises(NoKnownServers, self.client.call, "KVS.Get", get())
         self.assertEqual(str(error), "No known Consul servers")
 
     def test_asks(self) -> None:

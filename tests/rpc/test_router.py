@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txconsul.errors import DatacenterUnreachable, NoPathToDatacenter, NoServers
+from txconsul.errors import DatacenterUnreachable, NoKnownServers, NoPathToDatacenter
 from txconsul.rpc.router import REBALANCE_JITTER_SECONDS, REBALANCE_SECONDS, SECONDS_PER_NODE, Router, by_distance
 
 
@@ -37,7 +37,7 @@ class LocalTests(SynchronousTestCase):
 
     def test_none(self) -> None:
         """Without servers there is nobody to ask."""
-        self.assertRaises(NoServers, knowing().local)
+        self.assertRaises(NoKnownServers, knowing().local)
 
     def test_spread(self) -> None:
         """Agents that hear of the same servers in the same order ask different ones first."""

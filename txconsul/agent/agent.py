@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -41,6 +41,7 @@ from txconsul.agent.pools import Pools
 from txconsul.agent.position import TellPosition
 from txconsul.agent.process import PidFile
 from txconsul.agent.registrations import Registrations
+from txconsul.agent.routing import Routing
 from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.server import Server
 from txconsul.agent.server_port import OwnPort
@@ -55,7 +56,7 @@ from txconsul.agent.watching.watcher import Watcher, Watchers
 from txconsul.codec.duration import SECOND
 from txconsul.codec.gotime import pack_time
 from txconsul.dns.server import DNSServer
-from txconsul.errors import NoKnownServers, TxconsulError
+from txconsul.errors import TxconsulError
 from txconsul.gossip import GossipPool
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies
@@ -101,6 +102,7 @@ class Agent(MultiService):
     @ivar server: the server part.
     @ivar port: the port at which servers meet.
     @ivar pools: the gossip pools that it belongs to.
+    @ivar routing: its way to servers.
     @ivar leaving: how it leaves them.
     @ivar local: the services and checks that it runs itself.
     @ivar cache: the answers that it keeps.
@@ -145,11 +147,15 @@ class Agent(MultiService):
         self.pools = self._make_pools()
         self.pools.setServiceParent(self)
         self.port = self._make_port()
+        self.routing = self._make_routing()
+        self.routing.setServiceParent(self)
         self.server = self._make_server()
         self.port.serve(self.server, self.pools)
         self.port.setServiceParent(self)
         self.server.setServiceParent(self)
         self.server.site.pools = self.pools
+        self.server.site.elsewhere = self.routing.forwarder
+        self.server.site.other_datacenters = self.routing.other_datacenters
         self.pools.listen(self._hear)
         self.leaving = Leaving(configuration, self.pools, self._clock, ended)
         self.server.site.leave = self.leaving.leave
@@ -208,6 +214,16 @@ class Agent(MultiService):
             metrics=self._telemetry.metrics,
         )
 
+    def _make_routing(self) -> Routing:
+        return Routing(
+            self._configuration,
+            self._network,
+            self.port.dialer,
+            self.pools,
+            self._outside.fork_random(),
+            lambda: self.server.consensus.leader_address,
+        )
+
     def _make_server(self) -> Server:
         it = self._configuration
         self._facts = AgentFacts(
@@ -231,7 +247,7 @@ class Agent(MultiService):
             facts=self._facts,
             failed=self._failed,
             metrics=self._telemetry.metrics,
-            group=PoolGroup(self.pools.lan, it.datacenter, lambda server: fail(NoKnownServers())),
+            group=PoolGroup(self.pools.lan, it.datacenter, self.routing.stats),
         )
 
     def _hear(self, pool: GossipPool, event: Event) -> None:

@@ -259,8 +259,8 @@ def _of_peer(request: Any, rows: list[Any]) -> list[Any]:
 
 @server("Catalog.ListDatacenters", DCSpecificRequest)
 def datacenters(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> list[str]:
-    """The names of all known datacenters."""
-    return [site.me.datacenter]
+    """The names of all known datacenters, the nearest first."""
+    return [site.me.datacenter, *site.other_datacenters()]
 
 
 @read("Catalog.ListNodes", DCSpecificRequest, lambda request: (table("nodes"),), kept=_nodes_kept, order=order)

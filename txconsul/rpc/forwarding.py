@@ -26,6 +26,7 @@ from txconsul.errors import (
     RetryElsewhere,
     Unreachable,
 )
+from txconsul.records.archive import SnapshotRequest
 from txconsul.records.query import Context, Relayed
 from txconsul.rpc.bodies import AsItCame
 from txconsul.rpc.methods import ASKED, Method
@@ -47,6 +48,16 @@ class Calls(Protocol):
         """See there."""
 
 
+class Snapshots(Protocol):
+    """Who asks for whole states; L{txconsul.rpc.snapshot_asking.SnapshotAsker} does."""
+
+    def save(self, peer: Any, request: SnapshotRequest, token: str) -> Deferred[Any]:
+        """See there."""
+
+    def restore(self, peer: Any, request: SnapshotRequest, token: str) -> Deferred[None]:
+        """See there."""
+
+
 class Forwarder:
     """
     The way from one agent to other servers; an L{Elsewhere<txconsul.endpoints.trials.Elsewhere>}.
@@ -61,6 +72,7 @@ class Forwarder:
         peer_of: Callable[[Any], Any],
         *,
         leader_address: Callable[[], str],
+        snapshots: Snapshots | None = None,
         hold_timeout: float = 7.0,
         default_query_time: float = 300.0,
         max_query_time: float = 600.0,
@@ -69,12 +81,16 @@ class Forwarder:
         """
         @param peer_of: how a server of the router's is called, for C{calls}.
         @param leader_address: gives where the leader's Raft is; empty while there is none.
+        @param snapshots: without it, whole states can be saved and restored at the leader only.
         @param hold_timeout: seconds for which a server may hold a request that it cannot place.
         """
         self._calls = calls
         self._router = router
         self._peer_of = peer_of
         self._leader_address = leader_address
+        self._streamed: dict[str, Callable[[Any, SnapshotRequest, str], Deferred[Any]]] = {}
+        if snapshots is not None:
+            self._streamed = {"Snapshot.Save": snapshots.save, "Snapshot.Restore": snapshots.restore}
         self._hold_timeout = hold_timeout
         self._default_query_time = default_query_time
         self._max_query_time = max_query_time
@@ -85,15 +101,19 @@ class Forwarder:
         See L{Elsewhere<txconsul.endpoints.trials.Elsewhere>}. What came as a call goes on as it came, and its reply is
         given back so, as an L{AsItCame}.
         """
-        row = ASKED.get(method)
-        if row is None:  # it is no call, but the door need not know that
-            raise NoLeader()
         server = self._choose(where, request, context)
+        peer = self._peer_of(server)
+        row = ASKED.get(method)
+        if row is None:
+            streamed = self._streamed.get(method)
+            if streamed is None:
+                raise NoLeader()  # it can be asked of the leader only, by itself
+            return streamed(peer, request, context.token).addErrback(self._failed, server)
         if type(context) is Relayed:
             name, body = context.method, context.body
         else:
             name, body = row.wire_name, row.request.encode(request, context.token)
-        answer: Deferred[Any] = self._calls.call(self._peer_of(server), name, body, self._timeout(request))
+        answer: Deferred[Any] = self._calls.call(peer, name, body, self._timeout(request))
         answer.addCallbacks(
             _relayed if type(context) is Relayed else _answered,
             self._failed,
@@ -101,6 +121,18 @@ class Forwarder:
             errbackArgs=(server,),
         )
         return answer
+
+    def ask(self, server: Any, method: str, request: Any) -> Deferred[Any]:
+        """
+        Ask a certain server, once.
+
+        @param server: one of the router's.
+        @return: fires and fails as L{send} does, but for words of who answered.
+        """
+        row = ASKED[method]
+        body = row.request.encode(request, "")
+        answer: Deferred[Any] = self._calls.call(self._peer_of(server), row.wire_name, body, self.call_timeout)
+        return answer.addCallback(_answered, row, request)
 
     def _choose(self, where: Place, request: Any, context: Context) -> Server:
         router = self._router

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import NamedTuple, Protocol
 
-from txconsul.errors import DatacenterUnreachable, NoPathToDatacenter, NoServers
+from txconsul.errors import DatacenterUnreachable, NoKnownServers, NoPathToDatacenter
 
 __all__ = [
     "REBALANCE_JITTER_SECONDS",
@@ -167,10 +167,10 @@ class Router:
         """
         A server of this datacenter.
 
-        @raise NoServers: none is known.
+        @raise NoKnownServers: none is known.
         """
         if not self._local.servers:
-            raise NoServers()
+            raise NoKnownServers()
         return self._local.servers[0]
 
     def at(self, address: str) -> Server | None:
