@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReac
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from txconsul.rpc.addresses import host_of, written
 from txconsul.rpc.complaints import Complaints
 from txconsul.rpc.handover import Handover
 
@@ -168,9 +169,9 @@ class Connection(Handover):
 
     def _protocol(self, kind: int) -> Any:
         transport: Any = self.transport
-        peer: IAddress = transport.getPeer()
+        address: IAddress = transport.getPeer()
         complaints = self._port.complaints
-        who = getattr(peer, "host", str(peer))
+        who, peer = host_of(address), written(address)
         if kind in (FirstByte.TLS, FirstByte.TLS_INSECURE):
             if self._secure:
                 complaints.say((who, kind), "{peer} asks for TLS inside TLS: closed", peer=peer)
@@ -187,13 +188,13 @@ class Connection(Handover):
             else:
                 complaints.say((who, kind), "{peer} asks for {name}, which is not served: closed", peer=peer, name=name)
             return None
-        return maker(peer)
+        return maker(address)
 
     def _too_late(self) -> None:
         self._timer = None
         transport: Any = self.transport
         self._port.complaints.say(
-            (self.client, "silent"), "{peer} said nothing in time: closed", peer=transport.getPeer()
+            (self.client, "silent"), "{peer} said nothing in time: closed", peer=written(transport.getPeer())
         )
         transport.abortConnection()
 

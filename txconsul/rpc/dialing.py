@@ -10,10 +10,18 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IProtocol
-from twisted.internet.protocol import Factory
+from twisted.internet.error import TimeoutError
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHandshakeListener,
+    IOpenSSLClientConnectionCreator,
+    IProtocol,
+    IReactorTime,
+)
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from txconsul.errors import Unreachable
 from txconsul.net.dial_errors import dial_error
@@ -62,25 +70,30 @@ class Dialer:
         """
         Open a connection, say what it is, and give it to C{protocol}.
 
-        @return: a Deferred firing when the protocol has it, or failing with L{Unreachable}. Inside TLS the handshake
-            may still fail: then the protocol is told that the connection is lost.
+        @return: a Deferred firing when the protocol has it, or failing with L{Unreachable}. Inside TLS that is when
+            this side trusts the other one; whether that one is content shows later only.
         """
         host, separator, port = peer.address.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
         if not separator or not host or not port.isdigit():
             return fail(Unreachable(f"failed to get conn: address {peer.address}: missing port in address"))
         first: IProtocol = _Announcing(kind, protocol)
+        secured: _Secured | None = None
         if peer.use_tls:
             if self._secure is None:
                 return fail(Unreachable(f"failed to get conn: {peer.name} wants TLS, which is not configured"))
+            secured = _Secured(kind, protocol, self._network.clock)
             inside = TLSMemoryBIOFactory(  # type: ignore[no-untyped-call]
-                self._secure(peer), True, _factory(first)
+                self._secure(peer), True, _factory(secured), self._network.clock
             ).buildProtocol(None)
             first = _Announcing(FirstByte.TLS, inside)
         description = f"tcp:host={_escaped(host)}:port={port}:timeout={DIAL_TIMEOUT:g}"
         if self._bind_address:
             description += f":bindAddress={_escaped(self._bind_address)}"
         connecting: Deferred[Any] = self._network.connect(description, _factory(first))
+        if secured is not None:
+            ready = secured.ready
+            connecting.addCallback(lambda _: ready)
         return connecting.addCallbacks(lambda _: None, _unreachable, errbackArgs=(f"tcp {peer.address}", host))
 
 
@@ -107,6 +120,59 @@ class _Announcing(Handover):
 
     def connectionMade(self) -> None:
         """See L{IProtocol}."""
+        self.announce()
+
+    def announce(self) -> None:
+        """Do it."""
         transport: Any = self.transport
         transport.write(bytes([self._kind]))
         self.hand_over(self._protocol)
+
+
+@implementer(IHandshakeListener)
+class _Secured(_Announcing):
+    """
+    The same inside TLS, as soon as the other side is trusted: nothing is sent to anybody else.
+
+    @ivar ready: fires then, or fails with why that is not so.
+    """
+
+    def __init__(self, kind: FirstByte, protocol: IProtocol, clock: IReactorTime) -> None:
+        super().__init__(kind, protocol)
+        self.ready: Deferred[None] = Deferred(self._given_up)
+        self._clock = clock
+        self._timer: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """See L{IProtocol}: the handshake begins."""
+        self._timer = self._clock.callLater(DIAL_TIMEOUT, self._too_late)
+
+    def handshakeCompleted(self) -> None:
+        """See L{IHandshakeListener}."""
+        self._stop_timer()
+        self.announce()
+        self.ready.callback(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See L{IProtocol}."""
+        self._stop_timer()
+        if not self.ready.called:
+            self.ready.errback(reason)
+        super().connectionLost(reason)
+
+    def _too_late(self) -> None:
+        self._timer = None
+        self.ready.cancel()
+
+    def _given_up(self, ready: Deferred[None]) -> None:
+        self._stop_timer()
+        if self.transport is not None:
+            transport: Any = self.transport
+            transport.abortConnection()
+        if not ready.called:
+            ready.errback(TimeoutError())
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -24,6 +24,7 @@ from txconsul.codec.gomsgpack import BadMessage
 from txconsul.errors import RequestRefused, TxconsulError, UnknownMethod
 from txconsul.metrics.metrics import Metrics
 from txconsul.rpc import call
+from txconsul.rpc.addresses import host_of, written
 from txconsul.rpc.complaints import Complaints
 from txconsul.rpc.demux import FirstByte, ServerPort
 from txconsul.rpc.multiplex import Multiplex
@@ -95,8 +96,7 @@ class CallServer:
 
     def complain(self, peer: Any, about: str, what: str) -> None:
         """Somebody misbehaves."""
-        who = getattr(peer, "host", str(peer))
-        self.complaints.say((who, about), "RPC with {peer}: {what}", peer=peer, what=what)
+        self.complaints.say((host_of(peer), about), "RPC with {peer}: {what}", peer=written(peer), what=what)
 
 
 class _Budget:
@@ -112,14 +112,7 @@ class _Budget:
     def __init__(self, peer: Any) -> None:
         self.held = 0
         self.peer = peer
-        self.source = _source(peer)
-
-
-def _source(peer: Any) -> str:
-    host = getattr(peer, "host", None)
-    if host is None:
-        return str(peer)
-    return f"[{host}]:{peer.port}" if ":" in host else f"{host}:{peer.port}"
+        self.source = written(peer)
 
 
 class _Channel(Protocol):

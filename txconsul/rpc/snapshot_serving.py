@@ -24,6 +24,7 @@ from txconsul.errors import RequestRefused, TooLarge, TxconsulError
 from txconsul.interfaces import ICaller
 from txconsul.records.archive import SnapshotRequest
 from txconsul.records.query import Context
+from txconsul.rpc.addresses import host_of, written
 from txconsul.rpc.complaints import Complaints
 from txconsul.rpc.demux import FirstByte, ServerPort
 from txconsul.rpc.pumping import Pump
@@ -164,8 +165,7 @@ class _Operation(Protocol):
         self._ask("Snapshot.Restore", request, closing)
 
     def _ask(self, method: str, request: SnapshotRequest, finally_: Any = None) -> None:
-        host, port = getattr(self._peer, "host", ""), getattr(self._peer, "port", 0)
-        context = Context(self._wish.token, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        context = Context(self._wish.token, written(self._peer))
         answer: Any
         try:
             answer = self._server.door.call(method, request, context)
@@ -205,7 +205,7 @@ class _Operation(Protocol):
             return
         error = failure.value
         if not isinstance(error, TxconsulError):
-            _log.failure("a snapshot for {peer} failed", failure, peer=self._peer)
+            _log.failure("a snapshot for {peer} failed", failure, peer=written(self._peer))
             error = TxconsulError()
         transport: Any = self.transport
         transport.write(gomsgpack.encode(SnapshotReply(error=str(error) or TxconsulError.text)))
@@ -217,12 +217,13 @@ class _Operation(Protocol):
             transport.loseConnection()
             return
         # The answer is out: all that can be said now is that the archive is not whole.
-        _log.failure("a snapshot for {peer} broke off", failure, peer=self._peer)
+        _log.failure("a snapshot for {peer} broke off", failure, peer=written(self._peer))
         transport.abortConnection()
 
     def _misbehaves(self, what: str) -> None:
-        who = getattr(self._peer, "host", str(self._peer))
-        self._server.complaints.say((who, "snapshot"), "Snapshot RPC with {peer}: {what}", peer=self._peer, what=what)
+        peer = self._peer
+        subject = (host_of(peer), "snapshot")
+        self._server.complaints.say(subject, "Snapshot RPC with {peer}: {what}", peer=written(peer), what=what)
         transport: Any = self.transport
         transport.abortConnection()
 
