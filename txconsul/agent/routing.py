@@ -157,6 +157,8 @@ class Routing(Service):
         if server.datacenter == self._configuration.datacenter:
             here = kind not in _GONE and kind is not EventKind.FAILED
             self.router.lan_changed(server, here, self._clock.seconds())
+            if kind is EventKind.FAILED:
+                self.calls.give_up(_peer_of(server))
 
     def _heard_wide(self, server: ServerParts, kind: EventKind) -> None:
         """Whoever is said to have failed may still be there for us: the way between datacenters is long."""

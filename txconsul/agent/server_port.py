@@ -29,6 +29,7 @@ from txconsul.rpc.dialing import Dialer, Peer
 from txconsul.rpc.listener import CallServer
 from txconsul.rpc.raft_transport import TIMEOUT_SECONDS, RaftTransport
 from txconsul.rpc.serving import Serving
+from txconsul.rpc.snapshot_serving import SnapshotServer
 from txconsul.serf.outputs import Event, EventKind, MemberEvent
 
 __all__ = ["OwnPort", "PortClosed"]
@@ -102,6 +103,7 @@ class OwnPort(Service):
         serving = Serving(server.door)
         self._calls = CallServer(self._network.clock, serving.serve, self.port.complaints, metrics=self._metrics)
         self._calls.register(self.port)
+        SnapshotServer(self._network.clock, server.door, self.port.complaints).register(self.port)
 
     def _heard(self, pool: GossipPool, event: Event) -> None:
         """

@@ -100,6 +100,12 @@ class ConnectionPool:
         if link is not None:
             link.retire()
 
+    def give_up(self, peer: Peer) -> None:
+        """A server is gone: what is under way to it will not be answered, and fails now rather than in a minute."""
+        for link in [*self._links.values(), *self._retired]:
+            if link.peer == peer:
+                link.close()
+
     def stop(self, grace: float = 0.0) -> Deferred[None]:
         """
         Take no more calls.
