@@ -180,7 +180,7 @@ class ProcessTestCase(SynchronousTestCase):
     A test with a directory of its own for one agent's configuration, data and socket.
 
     @ivar directory: short enough for the path of a Unix socket.
-    @ivar host: the address at which this test's agent gossips.
+    @ivar bind_host: the address at which this test's agent gossips.
     """
 
     def setUp(self) -> None:

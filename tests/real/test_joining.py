@@ -15,11 +15,11 @@ class RetryJoinTests(ProcessTestCase):
         process = self.run_agent(
             "-config-file",
             self.configuration(),
-            *("-join", f"{self.gossip_host}:1", "-retry-join", "exec=/no/such/program"),
+            *("-join", f"{self.bind_host}:1", "-retry-join", "exec=/no/such/program"),
             *("-retry-interval", "10ms", "-retry-max", "1"),
         )
         self.assertEqual(process.wait(), 1, process.output)
-        refused = f"Failed to join {self.gossip_host}:1: dial tcp {self.gossip_host}:1: connect: connection refused"
+        refused = f"Failed to join {self.bind_host}:1: dial tcp {self.bind_host}:1: connect: connection refused"
         self.assertIn(refused, process.output)
         self.assertIn("exec=/no/such/program: Error retrieving addresses", process.output)
         self.assertIn("agent: max join LAN retry exhausted, exiting", process.output)
@@ -37,7 +37,7 @@ class RetryJoinTests(ProcessTestCase):
             link.setblocking(False)
             self.assertRaises(BlockingIOError, link.recv, 1000)
             link.settimeout(DEADLINE_SECONDS)
-            addresses.write_text(f"{self.gossip_host}\n")
+            addresses.write_text(f"{self.bind_host}\n")
             self.assertEqual(link.recv(1000), b"READY=1")
             process.wait_for("Joined the LAN by 1 agents")
             self.stopped(process)

@@ -203,6 +203,8 @@ class Agent(MultiService):
             entropy=self._outside.random.randbytes,
             directory=self._stores.serf,
             worker=self._stores.worker,
+            nameserver=self._outside.nameserver,
+            joined=self._tell_ready,
         )
 
     def _make_port(self) -> OwnPort:
@@ -344,7 +346,6 @@ class Agent(MultiService):
             self._network,
             self._check_surroundings.start,
             exhausted=self._failed,
-            joined=self._tell_ready,
         ):
             join.setServiceParent(joins)
         return joins

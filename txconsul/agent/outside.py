@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from random import Random, SystemRandom
 from uuid import UUID
 
+from txconsul.agent.joining.nameservers import Nameserver, system_nameserver
 from txconsul.agent.process import calm_collector, notify, raise_file_limit
 
 __all__ = ["Outside", "this_process"]
@@ -28,6 +29,7 @@ class Outside:
     @ivar hostname: the machine's.
     @ivar begin: readies the process for a server's work, and tells how many files it may have open.
     @ivar notify: tells whoever started the process what has become of it, such as C{READY=1}.
+    @ivar nameserver: who is asked for names of agents to join over TCP, before the network is; None for nobody.
     """
 
     random: Random
@@ -35,6 +37,7 @@ class Outside:
     hostname: str
     begin: Callable[[], int]
     notify: Callable[[str], object]
+    nameserver: Callable[[], Nameserver | None] = lambda: None
 
     def now_utc(self) -> float:
         """The time of day, in seconds since 1970."""
@@ -56,4 +59,4 @@ def _begin() -> int:
 
 def this_process() -> Outside:
     """The real ones."""
-    return Outside(SystemRandom(), time.time_ns, socket.gethostname(), _begin, notify)
+    return Outside(SystemRandom(), time.time_ns, socket.gethostname(), _begin, notify, system_nameserver)

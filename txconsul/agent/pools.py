@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, Gossip
 from txconsul.agent.flooding import Flooding
-from txconsul.agent.joining.nameservers import system_nameserver
+from txconsul.agent.joining.nameservers import Nameserver
 from txconsul.agent.joining.resolving import join_all
 from txconsul.agent.members import stats_of
 from txconsul.agent.places import places
@@ -79,6 +79,8 @@ class Pools(MultiService):
         entropy: Callable[[int], bytes] = os.urandom,
         directory: str = "",
         worker: Worker | None = None,
+        nameserver: Callable[[], Nameserver | None] = lambda: None,
+        joined: Callable[[], object] = lambda: None,
     ) -> None:
         """
         @param node_id: the node's UUID.
@@ -86,6 +88,8 @@ class Pools(MultiService):
         @param entropy: for what must be secret or unique: nonces.
         @param directory: where snapshots and keys are kept; empty for nowhere.
         @param worker: does what blocks. It is not closed.
+        @param nameserver: who is asked for names over TCP; see L{join_all}.
+        @param joined: told each time that agents of the datacenter were joined.
         """
         super().__init__()
         it = self._configuration = configuration
@@ -95,6 +99,8 @@ class Pools(MultiService):
         self._entropy = entropy
         self._directory = directory
         self._worker = worker
+        self._nameserver = nameserver
+        self._joined = joined
         self._listeners: list[Callable[[GossipPool, Event], object]] = []
         self._waiting: list[Deferred[None]] = []
         self._opened = False
@@ -248,11 +254,13 @@ class Pools(MultiService):
             addresses,
             port,
             lambda host, port: pool.join(host, port, ignore_old=True),
-            nameserver=system_nameserver(),
+            nameserver=self._nameserver(),
         )
 
         def joined(count: int) -> int:
             self._log.info("({area}) joined {count} nodes", area=area, count=count)
+            if not wan:
+                self._joined()
             return count
 
         def not_joined(reason: Failure) -> Failure:

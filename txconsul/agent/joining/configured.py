@@ -31,18 +31,16 @@ def configured_joins(
     start: Start,
     *,
     exhausted: Callable[[Failure], object],
-    joined: Callable[[], object],
 ) -> Iterator[RetryJoin]:
     """
     The services that join, for as long as it takes.
 
     @param start: starts programs; see L{Discovery}.
     @param exhausted: told where a pool cannot be joined as often as was to be tried; see L{RetryJoin}.
-    @param joined: told when the datacenter's pool is joined.
     """
     find = Discovery(network, start).find
     clock = network.clock
-    yield RetryJoin(lan_settings(configuration), find, pools.join, clock, exhausted, joined)
+    yield RetryJoin(lan_settings(configuration), find, pools.join, clock, exhausted)
     if configuration.server:
         yield RetryJoin(
             wan_settings(configuration), find, lambda addresses: pools.join(addresses, wan=True), clock, exhausted

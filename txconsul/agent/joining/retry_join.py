@@ -84,7 +84,6 @@ class RetryJoin(Service):
         join: Join,
         clock: IReactorTime,
         exhausted: Callable[[Failure], object],
-        done: Callable[[], object] = lambda: None,
     ) -> None:
         """
         @param find: the addresses for which an entry stands; see L{Discovery.find
@@ -92,14 +91,12 @@ class RetryJoin(Service):
         @param join: joins by all of some addresses; it fires with the number of agents that were joined, or fails if
             there were none.
         @param exhausted: told of L{RetriesExhausted}, once.
-        @param done: told when the pool is joined.
         """
         self._settings = settings
         self._find = find
         self._join = join
         self._clock = clock
         self._exhausted = exhausted
-        self._done = done
         self._trying: Deferred[None] | None = None
 
     def startService(self) -> None:
@@ -151,7 +148,6 @@ class RetryJoin(Service):
             else:
                 self._log.info("Joined the {pool} by {count} agents", pool=it.pool, count=count)
                 self.joined = True
-                self._done()
                 return
 
     async def _once(self) -> int:
