@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.vectors import load
 from txconsul.agent.user_events import EVENTS_KEPT, BadEvent, UserEvents, is_meant, read_event
-from txconsul.codec.gomsgpack import encode, pack
+from txconsul.codec.gomsgpack import encode, encode_apart, pack
 from txconsul.records.event import EventPayload, UserEvent
 from txconsul.records.service import NodeService
 
@@ -43,6 +43,19 @@ class ReadingTests(SynchronousTestCase):
             )
             fields = {name: getattr(event, name) for name in EventPayload.__struct_fields__}
             self.assertEqual(encode(EventPayload(**fields)), raw)
+
+    def test_captured(self) -> None:
+        """What real agents had told is read, and written to the same bytes."""
+        seen = 0
+        for vector in load("rpc_captured"):
+            if vector["name"].startswith("rpc-Internal.EventFire") and vector["name"].endswith("request"):
+                raw = bytes.fromhex(vector["decoded"]["body"]["Payload"]["hex"])
+                event = read_event(raw, 1)
+                self.assertEqual(event.name, vector["decoded"]["body"]["Name"])
+                fields = {name: getattr(event, name) for name in EventPayload.__struct_fields__}
+                self.assertEqual(encode_apart(EventPayload(**fields)), raw)
+                seen += 1
+        self.assertGreater(seen, 1)
 
     def test_noUUID(self) -> None:
         """An event whose ID could not be made an index of is refused, as Consul fails over it when it is listed."""

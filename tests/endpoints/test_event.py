@@ -72,7 +72,7 @@ class FiringTests(SynchronousTestCase):
                 "error broadcasting event: user event exceeds configured limit of 512 bytes before encoding",
             ),
             (
-                fire("x", b"x" * 415),
+                fire("x", b"x" * 430),
                 "error broadcasting event: encoded user event exceeds configured limit of 512 bytes after encoding",
             ),
         ):

@@ -116,6 +116,7 @@ class MistakeTests(SynchronousTestCase):
             ("a(b", "missing closing )", "a(b"),
             ("a)b", "unexpected )", "a)b"),
             ("x[a", "missing closing ]", "[a"),
+            ("x\udcffy[", "invalid UTF-8", "\udcffy["),
             ("[", "missing closing ]", "["),
             ("[z-a]", "invalid character class range", "z-a"),
             ("[[:nope:]]", "invalid character class range", "[:nope:]"),

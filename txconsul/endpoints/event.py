@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from txconsul.codec.duration import SECOND
-from txconsul.codec.gomsgpack import encode
+from txconsul.codec.gomsgpack import encode_apart
 from txconsul.endpoints.authorizing import Authorizer
 from txconsul.endpoints.held_events import HeldEvents
 from txconsul.endpoints.placing import Rule
@@ -79,7 +79,7 @@ def fire(site: Site, request: FireRequest, authorizer: Authorizer) -> Any:
     _check(request.event)
     event = msgspec.structs.replace(request.event, id=_events(site).new_id(), version=EVENT_VERSION)
     payload = EventPayload(**{name: getattr(event, name) for name in EventPayload.__struct_fields__})
-    told = EventFireRequest(datacenter=request.to, name=event.name, payload=encode(payload), options=_ANY_SERVER)
+    told = EventFireRequest(datacenter=request.to, name=event.name, payload=encode_apart(payload), options=_ANY_SERVER)
     answer = site.ask("Internal.EventFire", told, Context(token=request.token, source="event"))
     if isinstance(answer, Deferred):
         return answer.addCallback(lambda _: event)

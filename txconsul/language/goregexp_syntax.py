@@ -194,6 +194,10 @@ def _product(node: Node) -> int:
     return 1
 
 
+#: A byte that is no UTF-8, as texts of ours carry it.
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+
+
 class _Parser:
     def __init__(self, pattern: str) -> None:
         self.text = pattern
@@ -203,6 +207,9 @@ class _Parser:
         self.flags = _Flags()
 
     def parse(self) -> Node:
+        stray = _NO_UTF8.search(self.text)
+        if stray is not None:
+            raise self._bad("invalid UTF-8", stray.start())
         node = self._alternatives()
         if self.at < len(self.text):
             raise self._bad("unexpected )", 0)

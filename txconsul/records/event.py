@@ -94,7 +94,7 @@ class EventFireRequest(Record, frozen=True):
     """
     Have a server tell all agents of its datacenter of an event.
 
-    @ivar payload: an L{EventPayload}, encoded.
+    @ivar payload: an L{EventPayload}, encoded with texts and bytes told apart.
     """
 
     datacenter: str = ""
