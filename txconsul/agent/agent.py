@@ -41,6 +41,7 @@ from txconsul.agent.pools import Pools
 from txconsul.agent.position import TellPosition
 from txconsul.agent.process import PidFile
 from txconsul.agent.registrations import Registrations
+from txconsul.agent.remote_exec import RemoteExec
 from txconsul.agent.routing import Routing
 from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.server import Server
@@ -318,7 +319,17 @@ class Agent(MultiService):
         events = UserEvents(self._configuration.node_name, self._registrations.services, self._outside.new_id)
         events.new_leader = self._anti_entropy.leader_changed
         events.listen_to(self.pools)
+        if not self._configuration.disable_remote_exec:
+            events.commands = self._make_remote_exec().run
         return events
+
+    def _make_remote_exec(self) -> RemoteExec:
+        it = self._configuration
+        commands = RemoteExec(
+            self.server.door, it.datacenter, it.node_name, self._check_surroundings.start, self._clock
+        )
+        commands.setServiceParent(self)
+        return commands
 
     def _make_position(self) -> TellPosition:
         it, site = self._configuration, self.server.site

@@ -20,18 +20,17 @@ from txconsul.codec import gomsgpack
 from txconsul.errors import PeerMisbehaved
 from txconsul.language.goregexp import Allowance, BadRegexp, Pattern, TooCostly
 from txconsul.records.event import EVENT_VERSION, EventPayload, UserEvent
+from txconsul.records.remote_exec import COMMAND_EVENT
 from txconsul.records.service import NodeService
 from txconsul.serf.outputs import UserEventCame
 
 if TYPE_CHECKING:
     from txconsul.agent.pools import Pools
 
-__all__ = ["COMMAND_EVENT", "EVENTS_KEPT", "BadEvent", "UserEvents", "is_meant", "read_event"]
+__all__ = ["EVENTS_KEPT", "BadEvent", "UserEvents", "is_meant", "read_event"]
 
 #: Consul's number. Who asks rarely sees the last ones only.
 EVENTS_KEPT = 256
-#: The event by which C{consul exec} has agents run commands. It is never shown.
-COMMAND_EVENT = "_rexec"
 
 _OF_CONSUL = "consul:"
 _OF_USERS = "consul:event:"
@@ -161,7 +160,9 @@ class UserEvents:
         try:
             meant = is_meant(event, self._node, self._services())
         except (BadRegexp, TooCostly) as error:
-            _log.error("Failed to apply the filters of event {id}: error={error}", id=event.id, error=str(error))
+            _log.error(
+                "Failed to apply the filters of event {id}: error={error}", id=event.id, error=_shown(str(error))
+            )
             return
         if meant:
             self._take(event)

@@ -39,6 +39,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("catalog", "services"): Command("txconsul.cli.catalog_services:run", "List the services of a datacenter"),
     ("debug",): Command("txconsul.cli.debug:run", "Record what an agent does, for people who look for a fault"),
     ("event",): Command("txconsul.cli.event:run", "Tell all agents of a datacenter of something"),
+    ("exec",): Command("txconsul.cli.exec:run", "Run a command on many nodes"),
     ("force-leave",): Command("txconsul.cli.force_leave:run", "Take a node that failed for one that left"),
     ("info",): Command("txconsul.cli.info:run", "Show what an agent knows of its own state"),
     ("join",): Command("txconsul.cli.join:run", "Have the agent join the pool of others"),

@@ -109,6 +109,11 @@ class Program:
             self.doRead()  # what was written until now counts, which is as much as a pipe holds
         self._close()
 
+    def hold(self, held: bool) -> None:
+        """Read its output no more for now, so that it waits when a pipe is full; or go on."""
+        if not self._out.closed:
+            (self._reactor.removeReader if held else self._reactor.addReader)(self)
+
     def _close(self) -> None:
         if not self._out.closed:
             self._reactor.removeReader(self)

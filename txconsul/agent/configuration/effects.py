@@ -23,7 +23,8 @@ EFFECTIVE = frozenset(
     addresses.dns addresses.http addresses.https advertise_addr advertise_addr_ipv4 advertise_addr_ipv6
     advertise_addr_wan advertise_addr_wan_ipv4 advertise_addr_wan_ipv6 bind_addr bootstrap bootstrap_expect
     client_addr data_dir alt_domain datacenter default_query_time disable_http_unprintable_char_filter
-    disable_coordinates disable_keyring_file disable_kv_key_validation discovery_max_stale domain http_config.
+    disable_coordinates disable_keyring_file disable_kv_key_validation disable_remote_exec discovery_max_stale domain
+    http_config.
     dns_config.a_record_limit dns_config.allow_stale
     dns_config.disable_compression dns_config.enable_additional_node_meta_txt dns_config.enable_truncate
     dns_config.cache_max_age dns_config.max_stale dns_config.node_ttl dns_config.only_passing
@@ -74,7 +75,7 @@ AGREED: Mapping[str, object] = {
     ),
     **dict.fromkeys(
         """
-        disable_anonymous_signature disable_host_node_id disable_remote_exec disable_update_check
+        disable_anonymous_signature disable_host_node_id disable_update_check
         telemetry.disable_per_tenancy_usage_metrics
         """.split(),  # noqa: SIM905
         True,
