@@ -9,14 +9,30 @@ from __future__ import annotations
 
 import msgpack
 
-from txconsul.codec.gomsgpack import BadMessage
+from txconsul.codec.gomsgpack import MESSAGE_BYTES_MAX, BadMessage
 
 __all__ = ["Edges"]
 
-#: Bytes that a reader of short messages begins with; it grows with what it is given.
+#: Bytes that a scanner begins with; it grows with what it is given.
 _READ_BYTES = 4096
-#: Bytes held at once beyond which the room for them is given back when they are taken: an idle stream costs little.
+#: Bytes held at once beyond which a scanner that had to take them is not used again, as it keeps its room.
 _ROOM_KEPT_MAX = 1 << 16
+#: Scanners without a stream. An idle stream has none, and one that comes to life takes the next that is here: there are
+#: thousands of streams, and few at a time within a message.
+_spare: list[msgpack.Unpacker] = []
+_SPARE_MAX = 32
+
+
+def _scanner() -> msgpack.Unpacker:
+    if _spare:
+        return _spare.pop()
+    return msgpack.Unpacker(
+        raw=True,
+        strict_map_key=False,
+        read_size=_READ_BYTES,
+        # What a message may be is another matter. Beside one there may be what follows it, a window's worth.
+        max_buffer_size=MESSAGE_BYTES_MAX + (1 << 20),
+    )
 
 
 class Edges:
@@ -30,10 +46,10 @@ class Edges:
         """@param bytes_max: the largest message; a larger one is refused as soon as that much of it is here."""
         self.bytes_max = bytes_max
         self._data: bytes | bytearray = b""
-        #: Where the next message begins in what is held, and how much of that the scanner was given.
+        #: Where the next message begins in that.
         self._begin = 0
         self._scanner: msgpack.Unpacker | None = None
-        #: The stream's position at which the scanner began, subtracted from what it tells.
+        #: What the scanner told where that begins.
         self._base = 0
 
     @property
@@ -43,15 +59,16 @@ class Edges:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        if self._scanner is None:
-            self._scanner = self._new_scanner()
+        scanner = self._scanner
+        fresh = scanner is None
+        if scanner is None:
+            scanner = self._scanner = _scanner()
+            self._base = scanner.tell()
         try:
-            self._scanner.feed(data)
+            scanner.feed(data)
         except msgpack.BufferFull:
             raise BadMessage(f"a message of more than {self.bytes_max} bytes") from None
-        if self._begin == len(self._data):
-            self._base += self._begin
-            self._begin = 0
+        if fresh:
             self._data = data
             return
         if type(self._data) is bytes:
@@ -78,8 +95,6 @@ class Edges:
         except msgpack.OutOfData:
             if self.held > self.bytes_max:
                 raise BadMessage(f"a message of more than {self.bytes_max} bytes") from None
-            if not self.held:
-                self._shrink()
             return None
         except (ValueError, msgpack.UnpackException, TypeError, RecursionError, OverflowError) as error:
             raise BadMessage(f"malformed msgpack: {error or type(error).__name__}") from None
@@ -88,9 +103,12 @@ class Edges:
             raise BadMessage(f"a message of more than {self.bytes_max} bytes")
         self._begin = end
         data = self._data
-        if type(data) is bytes:
-            return data[begin:end]
-        return bytes(memoryview(data)[begin:end])
+        found = data[begin:end] if type(data) is bytes else bytes(memoryview(data)[begin:end])
+        if end == len(data):
+            self._release()
+            if end <= _ROOM_KEPT_MAX and len(_spare) < _SPARE_MAX:
+                _spare.append(scanner)
+        return found
 
     def rest(self) -> bytes:
         """What is held. From here on the stream is none of messages: nothing more may be fed."""
@@ -102,17 +120,3 @@ class Edges:
         self._scanner = None
         self._data = b""
         self._begin = self._base = 0
-
-    def _shrink(self) -> None:
-        """Nothing is held: what grew large for it is let go."""
-        if len(self._data) > _ROOM_KEPT_MAX:
-            self._release()
-
-    def _new_scanner(self) -> msgpack.Unpacker:
-        return msgpack.Unpacker(
-            raw=True,
-            strict_map_key=False,
-            read_size=_READ_BYTES,
-            # Beside a message there may be what follows it, a window's worth.
-            max_buffer_size=self.bytes_max + (1 << 19),
-        )

@@ -506,7 +506,9 @@ class Requests:
         @return: requests; after one with a snapshot its bytes, in pieces as they come.
         @raise BadRaft: the connection cannot be read any further.
         """
-        if self.snapshot_left >= len(data) > 0:  # nothing of the snapshot ever waits in the buffer
+        if not data:
+            return
+        if self.snapshot_left >= len(data):  # nothing of the snapshot ever waits in the buffer
             self.snapshot_left -= len(data)
             yield data
             return
