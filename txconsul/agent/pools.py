@@ -264,7 +264,7 @@ class Pools(MultiService):
             return count
 
         def not_joined(reason: Failure) -> Failure:
-            self._log.warn("({area}) nobody was joined: {error}", area=area, error=reason.getErrorMessage())
+            self._log.warn("({area}) nobody was joined: {error}", area=area, error=reason.getErrorMessage().rstrip())
             return reason
 
         return joining.addCallbacks(joined, not_joined)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError, TimeoutError
 from twisted.python.failure import Failure
@@ -24,7 +26,13 @@ def dial_error(reason: Failure, target: str, host: str = "") -> str | None:
     elif reason.check(DNSLookupError):
         why = f"lookup {host}: no such host"
     elif reason.check(ConnectError, OSError):
-        why = reason.getErrorMessage()
+        number = getattr(reason.value, "osError", None) or getattr(reason.value, "errno", None)
+        why = f"connect: {_words(number)}" if isinstance(number, int) else reason.getErrorMessage()
     else:
         return None
     return f"dial {target}: {why}"
+
+
+def _words(number: int) -> str:
+    text = os.strerror(number)
+    return text[:1].lower() + text[1:]

@@ -135,14 +135,14 @@ class RetryJoin(Service):
                 if not self.running:  # broken off
                     return
                 if it.retries_max and retries == it.retries_max:
-                    self._log.error("The {pool} cannot be joined: {error}", pool=it.pool, error=error)
+                    self._log.error("The {pool} cannot be joined: {error}", pool=it.pool, error=str(error).rstrip())
                     raise RetriesExhausted(f"agent: max join {it.pool} retry exhausted, exiting") from error
                 retries += 1
                 self._log.warn(
                     "The {pool} cannot be joined, which is tried again in {interval}: {error}",
                     pool=it.pool,
                     interval=format_duration(int(it.interval * SECOND)),
-                    error=error,
+                    error=str(error).rstrip(),
                 )
                 await self._pause()
             else:
