@@ -79,6 +79,47 @@ class HeldOutputTests(SynchronousTestCase):
         self.assertEqual([entry.term for entry in self.host.disk.log.entries], [1, 2, 3, 3])
 
 
+class FullDiskTests(SynchronousTestCase):
+    """A follower whose disk is full."""
+
+    def setUp(self) -> None:
+        self.clock = SimulatedClock()
+        network = Network(self.clock, Random(1), lambda line: None)
+        self.said: list[Any] = []
+        network.sent = lambda sender, to, message: self.said.append(message)
+        self.host = Host(self.clock, network, "b")
+        self.host.start("a", "b", "c")
+        self.clock.advance(0.05)
+        self.number = 0
+
+    def append(self, previous: int, *indexes: int) -> None:
+        """The leader sends entries."""
+        self.number += 1
+        terms = 1 if previous == 1 else 2
+        new = entries(2, *indexes)
+        self.host.consensus.receive("a", AppendEntries(2, "a:8300", previous, terms, 0, new, self.number))
+
+    def answers(self) -> list[tuple[int, bool, bool, int]]:
+        """Of each append: its round, whether it was taken, whether to try again at once, where the log ends."""
+        replies = [one for one in self.said if isinstance(one, AppendEntriesReply)]
+        return [(one.round, one.success, one.no_retry_backoff, one.last_log) for one in replies]
+
+    def test_everyAppendIsAnswered(self) -> None:
+        """What finds no room is refused, at once or when its sync fails; nobody need wait for an answer."""
+        self.append(1, 2)
+        self.clock.advance(0)
+        self.host.disk.full = True
+        self.append(2, 3)
+        self.clock.advance(0.1)
+        self.append(1, 2, 3)
+        self.clock.advance(0.1)
+        self.assertEqual([one[:3] for one in sorted(self.answers())], [(n, False, False) for n in (1, 2, 3)])
+        self.host.disk.full = False
+        self.append(1, 2, 3)
+        self.clock.advance(0.1)
+        self.assertEqual(self.answers()[-1], (4, True, False, 3))
+
+
 class OldTermTests(SynchronousTestCase):
     """Entries of one leader are still being synced when another's take their place."""
 
@@ -98,4 +139,8 @@ class OldTermTests(SynchronousTestCase):
         clock.advance(0.1)
         claims = [(one.term, one.match_index) for one in said if isinstance(one, AppendEntriesReply) and one.success]
         self.assertEqual(claims, [(3, 2)])
+        refusals = [
+            (one.term, one.match_index) for one in said if isinstance(one, AppendEntriesReply) and not one.success
+        ]
+        self.assertEqual(refusals, [(3, 3)])
         self.assertEqual([entry.term for entry in host.disk.log.entries], [1, 3])

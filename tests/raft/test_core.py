@@ -283,6 +283,30 @@ class LeadingTests(SynchronousTestCase):
         core.receive(refusal, "c", cluster.now)
         self.assertEqual(core.take_output(), [])
 
+    def test_twiceInVain(self) -> None:
+        """A follower that takes nothing of a second pipeline either is left alone for a while."""
+        cluster = self.cluster()
+        cluster.cut("c")
+        core = cluster["a"]
+        core.propose(b"x", cluster.now)
+        core.take_output()
+        core.propose(b"y", cluster.now)
+        core.take_output()
+        progress = core._leadership.progress["c"]  # type: ignore[union-attr]
+        match = progress.match
+        for attempt in (1, 2):
+            asked = progress.in_flight[-1][0]
+            core.receive(AppendEntriesReply(2, False, match, True, match + 2, match + 1, asked), "c", cluster.now)
+            if attempt == 1:
+                (probe,) = core.take_output()
+                reply = AppendEntriesReply(2, True, match, False, match, match, probe.message.round)  # type: ignore[union-attr]
+                core.receive(reply, "c", cluster.now)
+                core.take_output()
+        self.assertEqual(core.take_output(), [])
+        self.assertEqual(progress.pause_until, cluster.now + TIMING.retry)
+        core.wake(progress.pause_until)
+        self.assertEqual([output.to for output in core.take_output() if isinstance(output, Send)].count("c"), 2)
+
     def snapshot_wanted(self) -> Cluster:
         """The follower c needs a snapshot."""
         cluster = self.cluster()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -132,6 +133,7 @@ class Durability:
         """The drain is over: sync what it wrote. Answers that claim what an earlier sync writes follow that one."""
         if self._refused:
             last = self._log_store.last
+            self._refuse([send for send in self._sends if _claim(send) > last])
             self._sends = [send for send in self._sends if _claim(send) <= last]
         if self._newest is not None or self._changed or self._sends:
             self._sync()
@@ -153,15 +155,20 @@ class Durability:
         self._sends = []
         self._changed = False
         done = self._timed(self._log_store.sync())
-        done.addCallbacks(self._sync_done, self._sync_failed, (newest, sends, self._era), {}, (self._era,), {})
+        done.addCallbacks(self._sync_done, self._sync_failed, (newest, sends, self._era), {}, (sends, self._era), {})
         done.addErrback(lambda failure: self._failed("syncing the log", failure))
 
     def _sync_done(self, _: int, newest: Entry | None, sends: list[Send], era: int) -> None:
-        if era != self._era or self._stopped:
+        if self._stopped:
+            return
+        if era != self._era:
+            self._refuse(sends)
             return
         for output in sends:
             # What was claimed to the leader of an older term may have been cut for a newer one's while it was synced.
-            if not _is_outdated(output, self._core.term):
+            if _is_outdated(output, self._core.term):
+                self._refuse([output])
+            else:
                 self._transport.send(output.to, output.address, output.message)
         if newest is not None:
             if self.full:
@@ -170,13 +177,17 @@ class Durability:
             self._core.persisted(newest.index, newest.term, self._clock.seconds())
             self._synced()
 
-    def _sync_failed(self, failure: Failure, era: int) -> None:
-        if era != self._era or self._stopped:
+    def _sync_failed(self, failure: Failure, sends: list[Send], era: int) -> None:
+        if self._stopped:
+            return
+        if era != self._era:
+            self._refuse(sends)
             return
         failure.trap(DiskFull)
         self._tell_full(DiskFull() if failure.value is None else failure.value)
         self._era += 1
         self._newest = None
+        self._refuse(sends + self._sends)
         self._sends = []
         if self._held:
             self._refused = True
@@ -191,6 +202,18 @@ class Durability:
         last = self._log_store.last or self._core.log.base
         self._core.persist_failed(last, self._clock.seconds())
         self._synced()
+
+    def _refuse(self, sends: list[Send]) -> None:
+        """
+        Say that what was to be confirmed is not so. A leader waits a little and asks again; one that heard nothing would
+        wait much longer.
+        """
+        last = self._log_store.last or self._core.log.base
+        for output in sends:
+            message = output.message
+            if isinstance(message, AppendEntriesReply):
+                refusal = replace(message, term=self._core.term, success=False, last_log=last)
+                self._transport.send(output.to, output.address, refusal)
 
     def _tell_full(self, error: BaseException) -> None:
         self.full = True

@@ -50,6 +50,7 @@ class Progress:
     @ivar heartbeat_at: when the next heartbeat is due.
     @ivar commit_at: when it is told of the commit index, unless an append tells it before. Even if nothing happens it
         is told again after C{Timing.heartbeat}: it may have been restarted, and commits are not stored.
+    @ivar refused_at: what C{match} was when a pipeline was refused last; -1 before.
     @ivar pause_until: nothing but heartbeats before this time; in L{Mode.SNAPSHOT}, when to try again, if known.
     """
 
@@ -65,6 +66,7 @@ class Progress:
         "mode",
         "next",
         "pause_until",
+        "refused_at",
         "round",
     )
 
@@ -81,6 +83,7 @@ class Progress:
         self.heartbeat_at = now + first_heartbeat
         self.commit_at = float("inf")
         self.pause_until = float("-inf")
+        self.refused_at = -1
 
 
 class Transfer:
@@ -348,10 +351,14 @@ class Leadership:
     def _back_off(self, progress: Progress, reply: AppendEntriesReply, now: float) -> None:
         """
         Go back to the follower's true tail, or one entry further (hashicorp/raft's C{LastLog}). A follower that
-        refuses what it had confirmed has lost it; nothing can be done for it but to ask again, and not too often.
+        refuses what it had confirmed has lost it; nothing can be done for it but to ask again, and not too often. Nor
+        for one that twice has not taken what came after the entries that it has confirmed: its disk may be full.
         """
+        stuck = progress.mode is Mode.PIPELINE and progress.refused_at == progress.match
+        if progress.mode is Mode.PIPELINE:
+            progress.refused_at = progress.match
         self._probe_from(progress, max(progress.match + 1, min(reply.prev_log_entry, reply.last_log + 1)))
-        if progress.next > reply.prev_log_entry:
+        if stuck or progress.next > reply.prev_log_entry:
             progress.pause_until = now + self._timing.retry
 
     def _probe_from(self, progress: Progress, next: int) -> None:
