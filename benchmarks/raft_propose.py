@@ -33,6 +33,10 @@ class Nothing:
         """See L{IStateMachine.apply}."""
         return True
 
+    def apply_piece(self, index: int, term: int, data: bytes, extensions: bytes) -> object:
+        """See L{IStateMachine.apply_piece}: nobody cuts up a command here."""
+        return None
+
     def applied(self, index: int) -> None:
         """See L{IStateMachine.applied}."""
 

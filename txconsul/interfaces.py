@@ -287,6 +287,14 @@ class IStateMachine(Interface):
         @raise Exception: anything raised stops the server rather than let it diverge.
         """
 
+    def apply_piece(index, term, data, extensions):
+        """
+        Take one committed entry with extensions: a piece of a command that another program's server cut up.
+
+        @param extensions: which piece of which command it is.
+        @return, raise: as L{apply}; None while the command is not whole.
+        """
+
     def applied(index):
         """A batch of entries ends here, the last of which was C{index}: wake whoever waits for what it touched."""
 

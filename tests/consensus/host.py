@@ -44,6 +44,10 @@ class WordMachine:
         self.records.append(record)
         return len(self.words)
 
+    def apply_piece(self, index: int, term: int, data: bytes, extensions: bytes) -> object:
+        """See L{IStateMachine.apply_piece}: nobody cuts up a command here."""
+        return None
+
     def applied(self, index: int) -> None:
         """See L{IStateMachine.applied}."""
         self.batches.append(index)

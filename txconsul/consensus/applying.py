@@ -193,7 +193,10 @@ class Applying:
                 high = min(committed, pending[0][0] - 1) if pending else committed
                 for entry in self._log_store.entries(index, min(high + 1, index + _READ_ENTRIES), _READ_BYTES_MAX):
                     if entry.type == command:
-                        apply(index, entry.data, None)
+                        if entry.extensions:
+                            self._machine.apply_piece(index, entry.term, entry.data or b"", entry.extensions)
+                        else:
+                            apply(index, entry.data, None)
                     self.applied = index
                     index += 1
             if index >= look:

@@ -205,8 +205,8 @@ class Durability:
 
     def _refuse(self, sends: list[Send]) -> None:
         """
-        Say that what was to be confirmed is not so. A leader waits a little and asks again; one that heard nothing would
-        wait much longer.
+        Say that what was to be confirmed is not so. A leader waits a little and asks again; one that heard nothing
+        would wait much longer.
         """
         last = self._log_store.last or self._core.log.base
         for output in sends:

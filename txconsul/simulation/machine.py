@@ -67,6 +67,10 @@ class ListMachine:
         self._applied_to(index, data, key, value, place)
         return place
 
+    def apply_piece(self, index: int, term: int, data: bytes, extensions: bytes) -> object:
+        """See L{IStateMachine.apply_piece}: nobody cuts up a command here."""
+        return None
+
     def applied(self, index: int) -> None:
         """See L{IStateMachine.applied}."""
 

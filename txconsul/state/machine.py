@@ -9,8 +9,10 @@ from typing import Any, BinaryIO
 
 from zope.interface import implementer
 
+from txconsul.errors import InvalidRequest
 from txconsul.interfaces import IStateMachine
 from txconsul.records.command import IGNORABLE
+from txconsul.state.chunks import is_checkpoint
 from txconsul.state.commands import apply, decode_command
 from txconsul.state.restoring import load
 from txconsul.state.snapshot import freeze
@@ -41,6 +43,21 @@ class StateMachine:
             return self.carry_out(index, data[0] & ~IGNORABLE, record)
         type_, record = decode_command(data)
         return None if record is None else self.carry_out(index, type_, record)
+
+    def apply_piece(self, index: int, term: int, data: bytes, extensions: bytes) -> object:
+        """
+        Take an entry that is a piece of a command; the last one makes it happen.
+
+        @return: the command's result; None while it is not whole, or an L{InvalidRequest} instance for no piece at all.
+        @raise UnknownCommand: as L{apply}.
+        """
+        if is_checkpoint(data, extensions):
+            return None
+        try:
+            whole = self.store.tables.chunks.add(term, data, extensions)
+        except InvalidRequest as refusal:
+            return refusal
+        return None if whole is None else self.apply(index, whole, None)
 
     def carry_out(self, index: int, type_: int, record: Any) -> object:
         """One command, of a type that is known, decoded."""

@@ -155,6 +155,7 @@ def _readers(store: Store, last: int) -> dict[int, Callable[[Any], object]]:
         int(Command.AUTOPILOT): lambda value: tables.autopilot.put("", autopilot(value)),
         int(Command.SYSTEM_METADATA): read_fact,
         int(Command.INDEX): read_index,
+        int(Command.CHUNKING_STATE): tables.chunks.restore,
     }
     return readers
 

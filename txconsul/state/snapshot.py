@@ -65,6 +65,7 @@ _UNDERSTOOD = frozenset(
         Command.AUTOPILOT,
         Command.SYSTEM_METADATA,
         Command.INDEX,
+        Command.CHUNKING_STATE,
     }
 )
 KEPT = frozenset(ORDER) - _UNDERSTOOD
@@ -84,7 +85,7 @@ def freeze(store: Store) -> Iterator[bytes]:
     ordered = tables.kv.ordered
     assert ordered is not None
     kept = {type_: list(values) for type_, values in tables.kept.items()}
-    return _pieces(store.index, _kinds(copies, ordered.copy(), kept))
+    return _pieces(store.index, _kinds(copies, ordered.copy(), tables.chunks.frozen(), kept))
 
 
 #: The values of one type, each with about how many bytes it takes.
@@ -114,7 +115,7 @@ _WEIGHT = 512
 
 
 def _kinds(
-    rows: dict[str, dict[Any, Any]], keys: OrderedKeys, kept: dict[int, list[Any]]
+    rows: dict[str, dict[Any, Any]], keys: OrderedKeys, chunks: dict[str, Any], kept: dict[int, list[Any]]
 ) -> Iterator[tuple[int, _Values]]:
     """The values of each type, in Consul's order; made as they are asked for."""
     writers: dict[int, Callable[[], _Values]] = {
@@ -129,6 +130,7 @@ def _kinds(
         Command.AUTOPILOT: lambda: _plain(rows["autopilot-config"], AutopilotConfig),
         Command.SYSTEM_METADATA: lambda: _plain(rows["system-metadata"], SystemMetadataEntry),
         Command.INDEX: lambda: _indexes(rows["index"]),
+        Command.CHUNKING_STATE: lambda: iter([(chunks, _WEIGHT)]),
     }
     for type_ in map(int, ORDER):
         if type_ in writers:

@@ -19,6 +19,7 @@ from txconsul.records.prepared_query import PreparedQuery
 from txconsul.records.service import NodeService
 from txconsul.records.session import Session
 from txconsul.records.virtual_ip import FreeVirtualIP, ServiceVirtualIP
+from txconsul.state.chunks import Chunks
 from txconsul.state.service_tags import ServiceTags
 from txconsul.state.table import Index, Journal, Table
 from txconsul.state.usage import Usage
@@ -40,6 +41,7 @@ class Tables:
     """
     @ivar journal: the changes since the last batch was finished.
     @ivar lock_delays: C{(key, ns)} of keys whose session was invalidated, for whoever keeps the time.
+    @ivar chunks: pieces of commands that are not whole.
     @ivar kept: snapshot records that this program cannot read yet, as they came: type byte -> values.
     """
 
@@ -47,6 +49,7 @@ class Tables:
         journal: Journal = []
         self.journal = journal
         self.lock_delays: list[tuple[bytes, int]] = []
+        self.chunks = Chunks()
         self.kept: dict[int, list[Any]] = {}
 
         #: Consul's index table: name of a table, or of a part of one, in lower case -> index of its last change.
