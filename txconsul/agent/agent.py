@@ -28,6 +28,7 @@ from txconsul.agent.configuration.model import Configuration, UnixSockets
 from txconsul.agent.debug_config import debug_config
 from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts, Portrait
+from txconsul.agent.gathering import Gathering
 from txconsul.agent.gauges import runtime_gauges, server_gauges, state_gauges
 from txconsul.agent.group import PoolGroup
 from txconsul.agent.https import https_options
@@ -150,7 +151,11 @@ class Agent(MultiService):
         self.port = self._make_port()
         self.routing = self._make_routing()
         self.routing.setServiceParent(self)
+        self._group = PoolGroup(self.pools.lan, configuration.datacenter, self.routing.stats)
         self.server = self._make_server()
+        self._gathering = self._make_gathering()
+        if configuration.bootstrap_expect > 1:
+            self._gathering.setServiceParent(self)
         self.port.serve(self.server, self.pools)
         self.port.setServiceParent(self)
         self.server.setServiceParent(self)
@@ -250,13 +255,25 @@ class Agent(MultiService):
             facts=self._facts,
             failed=self._failed,
             metrics=self._telemetry.metrics,
-            group=PoolGroup(self.pools.lan, it.datacenter, self.routing.stats),
+            group=self._group,
+        )
+
+    def _make_gathering(self) -> Gathering:
+        it = self._configuration
+        return Gathering(
+            it.bootstrap_expect,
+            it.datacenter,
+            self._group.parts,
+            self.routing.peers,
+            self.server.consensus,
+            self._clock,
         )
 
     def _hear(self, pool: GossipPool, event: Event) -> None:
         """Gossip tells of a member."""
         if pool is self.pools.lan and isinstance(event, MemberEvent):
             self.server.reconcile.heard(event.member, reaped=event.kind is EventKind.REAP)
+            self._gathering.look()
 
     def _portrait(self) -> Portrait:
         it = self._configuration
@@ -275,6 +292,7 @@ class Agent(MultiService):
             address=it.advertise_address,
             port=it.ports.server,
             grpc_port=it.ports.grpc,
+            grpc_tls_port=it.ports.grpc_tls,
             version=CONSUL_VERSION,
             tagged_addresses=dict(it.tagged_addresses),
             node_meta=dict(it.node_meta),

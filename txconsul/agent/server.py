@@ -254,6 +254,10 @@ class Server(MultiService, Observer):
         self._duties.startService()
         self.door.leader_changed()
         self._log.info("Leadership is established: term={term}", term=term)
+        self._is_ready()
+
+    def _is_ready(self) -> None:
+        """Somebody leads, this server or another one."""
         if not self.ready.called:
             self.ready.callback(None)
 
@@ -271,6 +275,7 @@ class Server(MultiService, Observer):
         if known:
             self.site.me = self.site.me._replace(leader_known=True, heard_of_leader=True)
             self.door.leader_changed()
+            self._is_ready()
         elif not leader:
             self.site.me = self.site.me._replace(leader_known=False)
 

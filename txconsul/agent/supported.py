@@ -29,10 +29,6 @@ def check(configuration: Configuration) -> Configuration:
         raise ConfigurationError(
             "acl.enabled: ACLs are not in this release of txconsul, so that everybody could do everything"
         )
-    if it.bootstrap_expect > 1:
-        raise ConfigurationError(
-            "bootstrap_expect: clusters of several servers are not in this release of txconsul; only 1 is possible"
-        )
     told = []
     idle = set_without_effect(it.origins, it.raw)
     if idle:

@@ -22,7 +22,7 @@ from txconsul.state.store import Store
 __all__: list[str] = []
 
 
-@server("Operator.AutopilotGetConfiguration", DCSpecificRequest, Rule.WRITE)
+@server("Operator.AutopilotGetConfiguration", DCSpecificRequest, Rule.READ)
 def configuration(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> AutopilotConfig:
     """The settings."""
     authorizer.require_operator_read()

@@ -42,7 +42,7 @@ RAFT_PROTOCOL = "3"
 UNKNOWN_NODE = "(unknown)"
 
 
-@server("Operator.RaftGetConfiguration", DCSpecificRequest, Rule.WRITE)
+@server("Operator.RaftGetConfiguration", DCSpecificRequest, Rule.READ)
 def raft_configuration(site: Site, request: DCSpecificRequest, authorizer: Authorizer) -> RaftConfigurationResponse:
     """Who belongs to the group."""
     authorizer.require_operator_read()
