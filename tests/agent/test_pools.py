@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, fail, inlineCallbacks, succeed
+from twisted.internet.defer import Deferred, fail, inlineCallbacks
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
@@ -288,20 +288,29 @@ class JoiningTests(PoolsTestCase):
 class LeavingTests(PoolsTestCase):
     """An agent that leaves."""
 
-    def leaving(self, pools: Pools, clock: Clock) -> tuple[Leaving, list[str]]:
-        """How these leave, and what is done by it."""
+    def leaving(self, pools: Pools, clock: Clock, first: Any = None) -> tuple[Leaving, list[str]]:
+        """
+        How these leave, and what is done by it.
+
+        @param first: what is waited for first, if anything.
+        """
         done: list[str] = []
-        leaving = Leaving(pools._configuration, pools, clock, lambda: done.append("ended"))
 
-        def step(name: str) -> Callable[[], Any]:
-            def take() -> Any:
-                done.append(name)
-                return succeed(None)
+        class Group:
+            """Notes what a server does for its group."""
 
-            return take
+            async def hand_over(self) -> None:
+                """Noted."""
+                if first is not None:
+                    await first
+                done.append("handed over")
 
-        leaving.hand_over, leaving.be_removed = step("handed over"), step("removed")
-        return leaving, done
+            async def be_removed(self) -> None:
+                """Noted."""
+                done.append("removed")
+
+        group: Any = Group() if pools._configuration.server else None
+        return Leaving(pools._configuration, pools, clock, lambda: done.append("ended"), group), done
 
     @inlineCallbacks
     def test_server(self) -> Any:
@@ -345,8 +354,7 @@ class LeavingTests(PoolsTestCase):
             found = []
             for number in (signal.SIGINT, signal.SIGTERM):
                 clock = Clock()
-                leaving, _ = self.leaving(pools, clock)
-                leaving.hand_over = Deferred
+                leaving, _ = self.leaving(pools, clock, Deferred())
                 left = leaving.leave_at(number)
                 found.append(left is not None)
                 if left is not None and pools._configuration.server:
@@ -361,8 +369,7 @@ class LeavingTests(PoolsTestCase):
         """Who cannot leave as it should stops all the same."""
         pools = yield self.open("one")
         clock = Clock()
-        leaving, done = self.leaving(pools, clock)
-        leaving.hand_over = lambda: fail(ValueError("no"))
+        leaving, done = self.leaving(pools, clock, fail(ValueError("no")))
         self.successResultOf(leaving.leave())
         clock.advance(0)
         self.assertEqual(done, ["ended"])

@@ -6,7 +6,7 @@ import json
 from ipaddress import ip_address
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -170,6 +170,7 @@ class ServerPartsTests(SynchronousTestCase):
         ):
             self.assertIsNone(server_of(member(**wrong)), wrong)
 
+    @settings(deadline=None)
     @given(st.dictionaries(st.sampled_from([*SERVER, "expect", "ft_x", "sl_x", "grpc_port", "raft_vsn"]), st.text()))
     def test_anything(self, tags: dict[str, str]) -> None:
         """Tags are others' words: whatever they say, it is a server or none."""

@@ -39,7 +39,7 @@ class LeavingTests(ProcessTestCase):
         self.data = self.directory / "other"
         process = self.run_agent("-config-file", self.configuration())
         self.assertEqual(process.wait(), 1, process.output)
-        self.assertIn(f"Failed to start the LAN gossip pool at {self.gossip_host}:8301", process.output)
+        self.assertIn(f"Failed to start the LAN gossip pool at {self.bind_host}:8301", process.output)
         self.assertNotIn("Traceback", process.output)
 
     def test_asked(self) -> None:
@@ -52,9 +52,9 @@ class LeavingTests(ProcessTestCase):
         (found,) = self.ask("GET", "/v1/coordinate/datacenters").json()
         self.assertEqual([one["Node"] for one in found["Coordinates"]], ["one"])
         for path, status, words in (
-            (f"join/{self.gossip_host}", 200, ""),
-            (f"join/{self.gossip_host}?wan=1", 200, ""),
-            (f"join/{self.gossip_host}:1", 500, "connection refused"),
+            (f"join/{self.bind_host}", 200, ""),
+            (f"join/{self.bind_host}?wan=1", 200, ""),
+            (f"join/{self.bind_host}:1", 500, "connection refused"),
             ("force-leave/one", 200, ""),
             ("force-leave/two", 500, "agent: No node found with name 'two'"),
         ):

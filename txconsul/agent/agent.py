@@ -26,6 +26,7 @@ from txconsul.agent.check_settings import check_identity, check_limits, check_su
 from txconsul.agent.configuration.addresses import Address
 from txconsul.agent.configuration.model import Configuration, UnixSockets
 from txconsul.agent.debug_config import debug_config
+from txconsul.agent.departing import Departing
 from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts, Portrait
 from txconsul.agent.gathering import Gathering
@@ -163,7 +164,8 @@ class Agent(MultiService):
         self.server.site.elsewhere = self.routing.forwarder
         self.server.site.other_datacenters = self.routing.other_datacenters
         self.pools.listen(self._hear)
-        self.leaving = Leaving(configuration, self.pools, self._clock, ended)
+        departing = Departing(stores.node_id, self.server.consensus, self._clock)
+        self.leaving = Leaving(configuration, self.pools, self._clock, ended, departing)
         self.server.site.leave = self.leaving.leave
         self.cache = agent_cache(configuration, self.server.door, self._clock, self._rng)
         measure(self.cache, self._telemetry.metrics)

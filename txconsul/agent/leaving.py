@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txconsul.agent.configuration.model import Configuration
+from txconsul.agent.departing import Departing
 from txconsul.agent.pools import Pools
 
 __all__ = ["Leaving"]
@@ -28,26 +28,28 @@ LEAVE_SECONDS = 10.0
 
 
 class Leaving:
-    """
-    How one agent leaves.
-
-    @ivar hand_over: a server hands its leadership, or its place among the servers, over to others; awaited first.
-    @ivar be_removed: a server waits until the others have taken it from their group; awaited last.
-    """
+    """How one agent leaves."""
 
     _log = Logger("txconsul.agent")
 
     def __init__(
-        self, configuration: Configuration, pools: Pools, clock: IReactorTime, ended: Callable[[], object]
+        self,
+        configuration: Configuration,
+        pools: Pools,
+        clock: IReactorTime,
+        ended: Callable[[], object],
+        departing: Departing | None = None,
     ) -> None:
-        """@param ended: called when it has left, or tried to: it is to be stopped."""
+        """
+        @param ended: called when it has left, or tried to: it is to be stopped.
+        @param departing: what a server does for its group.
+        """
         self._configuration = configuration
         self._pools = pools
         self._clock = clock
         self._ended = ended
+        self._departing = departing
         self._waiting: list[Deferred[None]] | None = None
-        self.hand_over: Callable[[], Deferred[Any]] = lambda: succeed(None)
-        self.be_removed: Callable[[], Deferred[Any]] = lambda: succeed(None)
 
     def leave(self) -> Deferred[None]:
         """
@@ -80,16 +82,16 @@ class Leaving:
         return left
 
     async def _leave(self) -> None:
-        it = self._configuration
+        drain, departing = self._configuration.performance.leave_drain_time, self._departing
         self._log.info("Leaving")
-        if it.server:
-            await self.hand_over()
+        if departing is not None:
+            await departing.hand_over()
         await self._pools.leave()
-        if it.server:
+        if departing is not None:
             # Only now: agents that hear of it turn to other servers, and those who come until then are served.
-            self._log.info("Waiting {seconds} s for requests to end", seconds=it.performance.leave_drain_time)
-            await deferLater(self._clock, it.performance.leave_drain_time)
-            await self.be_removed()
+            self._log.info("Waiting {seconds} s for requests to end", seconds=drain)
+            await deferLater(self._clock, drain)
+            await departing.be_removed()
 
     def _not_left(self, reason: Failure) -> None:
         self._log.failure("The agent could not leave as it should", reason)
