@@ -21,6 +21,7 @@ from txconsul.simulation.invariants import Broken
 from txconsul.simulation.machine import epoch_stream
 from txconsul.simulation.network import Conditions
 from txconsul.simulation.server import SimulatedServer
+from txconsul.simulation.trouble import Trouble
 
 if TYPE_CHECKING:
     from txconsul.simulation.world import World
@@ -28,20 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["Faults"]
 
 
-class Faults:
-    """
-    Makes trouble until told to stop.
-
-    @ivar active: what goes on now, in words, by number.
-    """
+class Faults(Trouble):
+    """Makes trouble among the servers of a Raft group."""
 
     def __init__(self, world: World, rng: Random) -> None:
-        self.active: dict[int, str] = {}
+        super().__init__(world, rng)
         self._world = world
-        self._rng = rng
-        self._count = 0
-        self._ends: dict[int, Callable[[], None]] = {}
-        self._stopped = False
         every: list[Callable[[], None]] = [
             self._crash,
             self._power_cut,
@@ -64,8 +57,8 @@ class Faults:
             self._snapshot,
             self._restore,
         ]
-        self._kinds = [kind for kind in every if rng.random() < 0.5] or [self._crash]
-        self._pause = rng.uniform(0.2, 1.5)
+        kinds = [kind for kind in every if rng.random() < 0.5] or [self._crash]
+        pause = rng.uniform(0.2, 1.5)
         self._base = Conditions(
             delay=rng.choice((0.001, 0.003, 0.01)),
             late=rng.choice((0.0, 0.0, 0.05, 0.2)),
@@ -73,15 +66,11 @@ class Faults:
             double=rng.choice((0.0, 0.02, 0.1)),
         )
         world.network.conditions = self._base
-        self._again()
+        self.begin(kinds, pause)
 
     def stop(self) -> None:
         """All faults end, and no new ones begin."""
-        self._stopped = True
-        for end in list(self._ends.values()):
-            end()
-        self._ends.clear()
-        self.active.clear()
+        super().stop()
         self._world.network.heal()
         self._world.network.conditions = Conditions()
 
@@ -89,31 +78,6 @@ class Faults:
         base = self._base
         words = [f"{base.loss:.0%} loss"] if base.loss else []
         return ", ".join(words + list(self.active.values()))
-
-    def _again(self) -> None:
-        self._world.clock.callLater(self._rng.expovariate(1 / self._pause), self._go)
-
-    def _go(self) -> None:
-        if not self._stopped:
-            self._rng.choice(self._kinds)()
-            self._again()
-
-    def _for(self, seconds: float, text: str, end: Callable[[], None]) -> None:
-        """C{text} goes on for so long, more or less, and then C{end}s."""
-        self._count += 1
-        number = self._count
-        clock = self._world.clock
-        self.active[number] = f"{text} from {clock.now:.1f} s"
-        self._world.tell(f"*> {text}")
-        self._ends[number] = end
-
-        def over() -> None:
-            if self._ends.pop(number, None) is not None:
-                del self.active[number]
-                self._world.tell(f"*> end of {text}")
-                end()
-
-        clock.callLater(self._rng.expovariate(1 / seconds), over)
 
     def _any(self) -> SimulatedServer:
         servers = self._world.servers

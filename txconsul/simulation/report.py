@@ -7,9 +7,10 @@ from __future__ import annotations
 import subprocess
 from math import ceil
 from pathlib import Path
+from typing import Any, Protocol
 
 from txconsul.simulation.invariants import Broken
-from txconsul.simulation.world import World
+from txconsul.simulation.transcript import Transcript
 
 __all__ = ["commit", "failure"]
 
@@ -33,6 +34,23 @@ def commit() -> str:
     return found.stdout.strip()
 
 
+class World(Protocol):
+    """
+    A world of any kind.
+
+    @ivar kind: what the command line calls it.
+    @ivar size: how many servers there are.
+    @ivar faults: whose text says what is going on.
+    """
+
+    kind: str
+    seed: int
+    size: int
+    clock: Any
+    faults: Any
+    transcript: Transcript
+
+
 def failure(world: World, broken: Broken, servers: int | None, lines: int = _LINES) -> str:
     """
     What was broken, how to see it again, what the world was like, and what those concerned did last.
@@ -40,7 +58,7 @@ def failure(world: World, broken: Broken, servers: int | None, lines: int = _LIN
     @param servers: as it was asked for on the command line.
     """
     until = ceil(world.clock.now * 10 + 1) / 10
-    again = f"python -m txconsul.simulation raft --seed {world.seed} --until {until:.1f}"
+    again = f"python -m txconsul.simulation {world.kind} --seed {world.seed} --until {until:.1f}"
     if servers is not None:
         again += f" --servers {servers}"
     conditions = str(world.faults)

@@ -38,6 +38,8 @@ class World:
     @ivar until: when trouble ends.
     """
 
+    kind = "raft"
+
     def __init__(self, seed: int, servers: int | None = None) -> None:
         """@param servers: how many begin: 3 or 5, or None to let the seed choose."""
         rng = Random(f"world {seed}")

@@ -13,7 +13,7 @@ before it. Of several such that do the same, the first that was called serves fo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import Any, NamedTuple, Protocol
@@ -68,7 +68,9 @@ class Model(Protocol):
     @ivar initial: the state at first. States are hashable, and never changed.
     """
 
-    initial: Hashable
+    @property
+    def initial(self) -> Any:
+        """See above."""
 
     def step(self, state: Any, input: Any, output: Any) -> Any:
         """

@@ -66,7 +66,8 @@ class MemoryCluster:
             addresses = [f"10.{number}.0.{one}" for one in range(1, servers + 1)]
             keys: dict[str, Any] = {"datacenter": datacenter}
             if servers + clients > 1:
-                keys["retry_join"] = addresses
+                # By names, since addresses may change.
+                keys["retry_join"] = [f"{prefix}server{one}" for one in range(1, servers + 1)]
             keys.update(configuration or {})
             for one, address in enumerate(addresses, 1):
                 server = {"server": True, "bootstrap_expect": servers, **keys}
