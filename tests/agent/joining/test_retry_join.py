@@ -19,12 +19,14 @@ class RetryJoinTests(SynchronousTestCase):
         """Nobody is there yet."""
         self.clock = Clock()
         self.found: dict[str, list[str] | Deferred[list[str]]] = {}
+        self.asked: list[str] = []
         self.tried: list[list[str]] = []
         self.answer: int | Deferred[int] = 0
         self.ended: list[Failure] = []
 
     def find(self, entry: str) -> Deferred[list[str]]:
         """See L{RetryJoin}."""
+        self.asked.append(entry)
         found = self.found.get(entry)
         if isinstance(found, Deferred):
             return found
@@ -101,11 +103,13 @@ class RetryJoinTests(SynchronousTestCase):
     def test_stopped(self) -> None:
         """When the agent stops, whatever it waits for, nothing more is tried, and nothing told."""
         self.answer = Deferred()
-        self.found = {"exec=z": Deferred()}
-        for address in ("10.0.0.1", "exec=z"):
-            service = self.start(address)
+        for addresses in (("10.0.0.1",), ("exec=z", "exec=y", "10.0.0.1")):
+            self.found = {"exec=z": Deferred(lambda waiting: waiting.errback(CannotDiscover("broken off")))}
+            self.asked.clear()
+            service = self.start(*addresses)
             service.stopService()
             self.assertEqual(service.joined, False)
+            self.assertNotIn("exec=y", self.asked)
         self.answer = 0
         service = self.start("10.0.0.1")
         service.stopService()

@@ -160,11 +160,13 @@ class RetryJoin(Service):
             try:
                 found = await self._find(entry)
             except CannotDiscover as error:
+                if not self.running:  # broken off
+                    raise
                 self._log.error("No addresses are known of {entry}: {error}", entry=displayed(entry), error=error)
                 continue
             addresses += found
             self._log.info("Addresses of {entry}: {found}", entry=displayed(entry), found=" ".join(found) or "none")
-        if not addresses or not self.running:
+        if not addresses:
             raise NoServers
         return await self._join(addresses)
 
