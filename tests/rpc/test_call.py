@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests import vectors
 from txconsul.codec.gomsgpack import BadMessage, pack, unpack
-from txconsul.rpc.call import EMPTY, Reply, ReplyReader, Request, RequestReader, reply, request
+from txconsul.rpc.call import CONTAINERS_MAX, EMPTY, Reply, ReplyReader, Request, RequestReader, reply, request
 
 
 class VectorTests(SynchronousTestCase):
@@ -87,7 +88,7 @@ class ReaderTests(SynchronousTestCase):
             pack({"Seq": "1"}),
             pack({"Seq": -1}),
             pack({"ServiceMethod": 1}),
-            pack({"ServiceMethod": b"x" * (1 << 20)}),
+            pack({"ServiceMethod": b"x" * (1 << 16)}),
             b"\x91" * 3000,
         ):
             reader = RequestReader()
@@ -99,6 +100,19 @@ class ReaderTests(SynchronousTestCase):
         reader = RequestReader(1000)
         reader.feed(request(1, "A.B", b"\xda\xff\xff" + b"x" * 1000))
         self.assertRaises(BadMessage, reader.next)
+
+    def test_bombs(self) -> None:
+        """A body of lists and maps alone, a byte each and many in memory, is refused; a large one of bytes is not."""
+        size = CONTAINERS_MAX + 1
+        for bomb in (b"\x90" * size, b"\x80" * size, b"\x91\xc0" * size):
+            body = b"\xdd" + struct.pack(">I", size) + bomb
+            reader = RequestReader()
+            reader.feed(request(1, "A.B", body))
+            self.assertRaises(BadMessage, reader.next)
+        for body in (pack(b"\x90" * (4 << 20)), pack([{"a": [1]}] * 50_000), pack([None] * (1 << 20))):
+            reader = RequestReader()
+            reader.feed(request(1, "A.B", body))
+            self.assertEqual(reader.next(), Request(1, "A.B", body))
 
     @settings(max_examples=200, deadline=None)
     @given(st.binary(max_size=80))

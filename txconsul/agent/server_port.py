@@ -24,6 +24,7 @@ from txconsul.gossip import GossipPool
 from txconsul.interfaces import INetwork
 from txconsul.metrics.metrics import Metrics
 from txconsul.raft.timing import Timing
+from txconsul.rpc.call import REQUEST_BYTES_MAX
 from txconsul.rpc.demux import FirstByte, ServerPort
 from txconsul.rpc.dialing import Dialer, Peer
 from txconsul.rpc.listener import CallServer
@@ -77,6 +78,7 @@ class OwnPort(Service):
             network.clock,
             handshake_timeout=it.limits.rpc_handshake_timeout,
             connections_per_client_max=it.limits.rpc_max_conns_per_client,
+            metrics=metrics,
         )
         host = it.rpc_bind.host
         self.dialer = Dialer(network, bind_address="" if is_any(host) else host)
@@ -101,7 +103,15 @@ class OwnPort(Service):
         self._lan = pools.lan
         pools.listen(self._heard)
         serving = Serving(server.door)
-        self._calls = CallServer(self._network.clock, serving.serve, self.port.complaints, metrics=self._metrics)
+        limits = self._configuration.limits
+        self._calls = CallServer(
+            self._network.clock,
+            serving.serve,
+            self.port.complaints,
+            metrics=self._metrics,
+            # What another agent's HTTP API takes may come as a call; base64 and JSON are longer than what they become.
+            request_bytes_max=max(REQUEST_BYTES_MAX, 2 * limits.kv_max_value_size, 2 * limits.txn_max_req_len),
+        )
         self._calls.register(self.port)
         SnapshotServer(self._network.clock, server.door, self.port.complaints).register(self.port)
 

@@ -11,10 +11,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgpack
+
 from txconsul.codec.edges import Edges
 from txconsul.codec.gomsgpack import MESSAGE_BYTES_MAX, BadMessage, pack, unpack
 
 __all__ = [
+    "CONTAINERS_MAX",
     "EMPTY",
     "HEADER_BYTES_MAX",
     "REQUEST_BYTES_MAX",
@@ -29,10 +32,15 @@ __all__ = [
 #: The body of an error, and of whatever has no fields.
 EMPTY = b"\x80"
 #: A header is two or three short fields; an error's text is the longest.
-HEADER_BYTES_MAX = 1 << 20
+HEADER_BYTES_MAX = 1 << 16
 #: The largest request that is read. Consul's own requests are bounded by what its HTTP API takes (512 KiB, if it is not
 #: configured to take more); a peer that is not well must not fill the memory.
-REQUEST_BYTES_MAX = 64 << 20
+REQUEST_BYTES_MAX = 8 << 20
+#: Lists and maps in a request. Each may take a single byte there and many times that in memory; the largest config
+#: entry or transaction has some ten thousand.
+CONTAINERS_MAX = 200_000
+#: A body up to this may be as full of them as it likes.
+_PLAIN_BYTES_MAX = 1 << 16
 #: Names of methods kept packed; there are about 130.
 _NAMES_KEPT = 512
 
@@ -140,6 +148,8 @@ class RequestReader(_Reader):
         if found is None:
             return None
         header, body = found
+        if len(body) > _PLAIN_BYTES_MAX:
+            _refuse_bombs(body)
         return Request(_sequence(header), _text(header, b"ServiceMethod"), body)
 
 
@@ -160,6 +170,22 @@ class ReplyReader(_Reader):
             return None
         header, body = found
         return Reply(_sequence(header), _text(header, b"ServiceMethod"), _text(header, b"Error"), body)
+
+
+def _refuse_bombs(body: bytes) -> None:
+    """Count lists and maps, of which nothing is kept."""
+    left = CONTAINERS_MAX
+
+    def count(_: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise BadMessage(f"more than {CONTAINERS_MAX} lists and maps")
+
+    try:
+        msgpack.unpackb(body, raw=True, strict_map_key=False, list_hook=count, object_hook=count)
+    except (ValueError, msgpack.UnpackException, TypeError, RecursionError, OverflowError) as error:
+        raise BadMessage(f"malformed msgpack: {error or type(error).__name__}") from None
 
 
 def _sequence(header: dict[Any, Any]) -> int:

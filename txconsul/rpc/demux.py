@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReac
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from txconsul.metrics.metrics import Metrics
 from txconsul.rpc.addresses import host_of, written
 from txconsul.rpc.complaints import Complaints
 from txconsul.rpc.handover import Handover
@@ -64,6 +65,7 @@ class ServerPort(Factory):
         handshake_timeout: float = HANDSHAKE_TIMEOUT,
         connections_per_client_max: int = CONNECTIONS_PER_CLIENT_MAX,
         tls_required: bool = False,
+        metrics: Metrics | None = None,
     ) -> None:
         """
         @param handshake_timeout: 0 is none.
@@ -77,6 +79,7 @@ class ServerPort(Factory):
         self.connections_per_client_max = connections_per_client_max
         self.tls_required = tls_required
         self.complaints = Complaints(clock)
+        self._accepted = (metrics or Metrics()).counter("rpc.accept_conn")
         self._by_client: Counter[str] = Counter()
 
     def buildProtocol(self, addr: Any) -> Protocol | None:
@@ -100,6 +103,7 @@ class ServerPort(Factory):
         """A connection began."""
         self.connections.add(connection)
         if connection.client:
+            self._accepted.add()
             self._by_client[connection.client] += 1
 
     def closed(self, connection: Connection) -> None:

@@ -32,8 +32,9 @@ from txconsul.rpc.streams import INITIAL_WINDOW, Stream
 
 __all__ = ["HELD_BYTES_MAX", "CallServer", "Serve"]
 
-#: Bytes of requests that are not whole, on all streams of a connection: two of the largest, or some hundred windows.
-HELD_BYTES_MAX = 2 * call.REQUEST_BYTES_MAX
+#: Bytes of requests that are not whole, on all streams of a connection: some hundred windows. One that is larger, where
+#: that is allowed, still has all of it to itself.
+HELD_BYTES_MAX = 32 << 20
 
 _log = Logger()
 
@@ -72,6 +73,7 @@ class CallServer:
         self.serve = serve
         self.complaints = complaints
         self.request_bytes_max = request_bytes_max
+        self.held_bytes_max = max(HELD_BYTES_MAX, 2 * request_bytes_max)
         self.requests = metrics.counter("rpc.request")
         self.errors = metrics.counter("rpc.request_error")
         self.active: set[_Connection | _Single] = set()
@@ -219,7 +221,7 @@ class _Serving:
         if held != self._held:
             self._budget.held += held - self._held
             self._held = held
-            if self._budget.held > HELD_BYTES_MAX:
+            if self._budget.held > self._server.held_bytes_max:
                 self._server.complain(self._budget.peer, "held", "too much of requests that are not whole")
                 self._channel.abandon("too much of requests that are not whole")
                 self._finish()
