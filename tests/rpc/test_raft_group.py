@@ -3,119 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from random import Random
+from collections.abc import Generator
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults, inlineCallbacks
-from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from tests.consensus.host import WordMachine
-from txconsul.consensus import Consensus
-from txconsul.consensus.snapshots import SnapshotPolicy
+from tests.rpc.raft_peer import RaftPeer
 from txconsul.net.direct import DirectNetwork
-from txconsul.raft.timing import Timing
-from txconsul.records.raft import Configuration, Server
-from txconsul.rpc.demux import FirstByte, ServerPort
-from txconsul.rpc.raft_transport import RaftTransport
-from txconsul.storage.memory import MemoryDisk, MemoryLogStore, MemorySnapshotStore, MemoryStableStore
-
-TIMING = Timing(heartbeat=0.3, election=0.3, lease=0.15, commit=0.02, retry=0.1, snapshot=1.0)
-
-
-class Announcing(Protocol):
-    """Says that a connection is Raft's."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def connectionMade(self) -> None:
-        """See L{Protocol}."""
-        transport: Any = self.transport
-        transport.write(bytes([FirstByte.RAFT]))
-        self._inner.makeConnection(transport)
-
-    def dataReceived(self, data: bytes) -> None:
-        """See L{Protocol}."""
-        self._inner.dataReceived(data)
-
-    def connectionLost(self, reason: Any = None) -> None:
-        """See L{Protocol}."""
-        self._inner.connectionLost(reason)
-
-
-class Peer:
-    """A server: its stores in memory, its port on loopback."""
-
-    timing = TIMING
-    policy = SnapshotPolicy(threshold=20, interval=0.1, trailing=2)
-    make_machine: Callable[[], Any] = WordMachine
-
-    def __init__(self, id: str, network: Any) -> None:
-        self.id = id
-        self.network = network
-        self.disk = MemoryDisk(network.clock, lambda: 0.0005)
-        self.address = ""
-        self.port: Any = None
-
-    def listen(self, where: str = "0") -> Deferred[None]:
-        """Open the port."""
-        factory = ServerPort(self.network.clock)
-        factory.protocols[FirstByte.RAFT] = lambda peer: self.transport.factory.buildProtocol(peer)
-
-        def listening(port: Any) -> None:
-            self.port = port
-            self.address = f"127.0.0.1:{port.getHost().port}"
-
-        waiting: Deferred[Any] = self.network.listen(f"tcp:{where}:interface=127.0.0.1", factory)
-        return waiting.addCallback(listening)
-
-    def start(self, *group: Peer) -> Deferred[None]:
-        """Begin, or begin again."""
-        clock = self.network.clock
-        self.machine: Any = self.make_machine()
-        self.transport = RaftTransport(
-            self.id,
-            self.address,
-            dial=self.dial,
-            clock=clock,
-            heartbeat_timeout=self.timing.heartbeat,
-        )
-        self.transport.consensus = self.consensus = Consensus(
-            self.id,
-            log_store=MemoryLogStore(self.disk),
-            stable_store=MemoryStableStore(self.disk),
-            snapshot_store=MemorySnapshotStore(self.disk),
-            machine=self.machine,
-            transport=self.transport,
-            clock=clock,
-            rng=Random(self.id),
-            timing=self.timing,
-            policy=self.policy,
-        )
-        servers = tuple(Server(id=peer.id, address=peer.address) for peer in group)
-        return self.consensus.start(Configuration(servers=servers) if servers else None)
-
-    def dial(self, address: str, protocol: Any) -> Deferred[None]:
-        """Connect to another server's port."""
-        factory: Any = Factory.forProtocol(lambda: Announcing(protocol))  # type: ignore[arg-type]
-        factory.noisy = False
-        connecting: Deferred[Any] = self.network.connect(f"tcp:{address}", factory)
-        return connecting.addCallback(lambda _: None)
-
-    def stop(self) -> None:
-        """Be gone, as a process that was killed."""
-        self.consensus.stop()
-        self.transport.close()
-
-    def close(self) -> Deferred[Any]:
-        """Stop, and close the port."""
-        self.stop()
-        closing: Deferred[Any] = self.port.stopListening()
-        return closing
 
 
 class LoopbackTests(TestCase):
@@ -127,7 +24,7 @@ class LoopbackTests(TestCase):
     def setUp(self) -> Generator[Any, Any, None]:
         self.patch(reactor, "seconds", time.monotonic)
         self.network = DirectNetwork(reactor)
-        self.peers = [Peer(id, self.network) for id in "abc"]
+        self.peers = [RaftPeer(id, self.network) for id in "abc"]
         for peer in self.peers:
             yield peer.listen()
         for peer in self.peers:
@@ -144,7 +41,7 @@ class LoopbackTests(TestCase):
 
         return wait()
 
-    def leads(self) -> list[Peer]:
+    def leads(self) -> list[RaftPeer]:
         """Who leads, and is followed."""
         return [
             peer
@@ -200,7 +97,7 @@ class LoopbackTests(TestCase):
         for n in range(60):
             yield leader.consensus.propose(b"%d" % n)
         yield self.until(lambda: leader.disk.snapshots)
-        late = Peer("d", self.network)
+        late = RaftPeer("d", self.network)
         yield late.listen()
         self.addCleanup(late.close)
         yield late.start()
