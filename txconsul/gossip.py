@@ -70,6 +70,7 @@ class GossipPool(Service):
 
     @ivar node: the core; to be looked at. None before the service has started.
     @ivar heard: called with each event of L{txconsul.serf.outputs}; may be replaced.
+    @ivar sent_bytes: what packets had that were sent; C{received_bytes}: that came.
     """
 
     def __init__(
@@ -142,6 +143,8 @@ class GossipPool(Service):
         self._key_queries = KeyQueries(self.do, self._keyring_file)
         self._left: list[Deferred[None]] = []
         self.streams: set[Stream] = set()
+        self.sent_bytes = 0
+        self.received_bytes = 0
 
     # ---- running ----
 
@@ -344,6 +347,7 @@ class GossipPool(Service):
         node = self.node
         if node is None:
             return
+        self.received_bytes += len(data)
         try:
             opened = self._wrapping.open(data)
         except BadGossip as error:
@@ -400,6 +404,7 @@ class GossipPool(Service):
         data = self._wrapping.seal(packet.data, compress=self._compress, checksum=packet.checksum)
         if self._packets.transport is None:
             return
+        self.sent_bytes += len(data)
         try:
             self._packets.transport.write(data, (_host(addr), port))
         except (OSError, InvalidAddressError, MessageLengthError) as error:

@@ -22,9 +22,11 @@ from txconsul.agent.configuration import agent_flags, load
 from txconsul.agent.joining.resolving import CannotJoin
 from txconsul.agent.leaving import Leaving
 from txconsul.agent.members import member_of, members_of
+from txconsul.agent.pool_metrics import QUEUE_SECONDS, PoolMetrics
 from txconsul.agent.pools import PoolClosed, Pools
 from txconsul.errors import InvalidRequest
 from txconsul.gossip import GossipPool, JoinFailed
+from txconsul.metrics.metrics import Metrics
 from txconsul.net.direct import DirectNetwork
 from txconsul.records.coordinate import Coordinate
 from txconsul.serf.coordinate import ORIGIN
@@ -283,6 +285,44 @@ class JoiningTests(PoolsTestCase):
         self.assertEqual(one.position, one.lan.core.vivaldi.position)
         yield Deferred.fromCoroutine(two.leave())
         yield self.until(lambda: len(one.places()) == 1)
+
+
+class MetricsTests(PoolsTestCase):
+    """What goes on in pools, measured."""
+
+    @inlineCallbacks
+    def test_measured(self) -> Any:
+        """Members, events and packets are counted in each pool, and queues looked at."""
+        clock = Clock()
+        one, two = self.make("one"), self.make("two", server=False)
+        metrics = Metrics()
+        measuring = PoolMetrics(one, metrics, "dc1", clock)
+        measuring.startService()
+        self.assertEqual([gauge.value for gauge in measuring.gauges()], [0, 0])
+        for pools in (one, two):
+            pools.startService()
+            yield pools.when_open()
+        yield two.join([one.lan.address[0]])
+        two.lan.do(lambda node, now: node.event("deploy", b"", now))
+        counted: dict[str, float] = {}
+        yield self.until(lambda: counted.update(self.counted(metrics)) or counted.get("serf.events lan") == 1)  # type: ignore[func-returns-value]
+        self.assertEqual((counted["serf.member.join lan"], counted["serf.member.join wan"]), (2, 1))
+        self.assertGreater(counted["memberlist.udp.sent lan"], 0)
+        gauges = {(it.name, dict(it.labels).get("node_state")): it.value for it in measuring.gauges()}
+        self.assertEqual((gauges["members.servers", None], gauges["members.clients", None]), (1, 1))
+        self.assertEqual(gauges["memberlist.node.instances", "dead"], 0)
+        clock.advance(QUEUE_SECONDS)
+        self.assertIn("serf.queue.Intent lan", self.counted(metrics))
+        yield measuring.stopService()
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def counted(self, metrics: Metrics) -> dict[str, float]:
+        """How much of each thing was counted, by name and network."""
+        found = {}
+        for one in metrics.exposed():
+            network = dict(one.labels).get("network", "")
+            found[f"{one.name.removeprefix('consul.')} {network}"] = one.value if one.kind == "counter" else one.count
+        return found
 
 
 class LeavingTests(PoolsTestCase):

@@ -47,8 +47,10 @@ class LeavingTests(ProcessTestCase):
         self.started()
         (member,) = self.ask("GET", "/v1/agent/members").json()
         self.assertEqual((member["Name"], member["Port"], member["Status"]), ("one", 8301, 1))
-        self.assertEqual(self.ask("GET", "/v1/agent/self").json()["Member"], member)
-        self.assertEqual(self.ask("GET", "/v1/agent/self").json()["Stats"]["serf_lan"]["members"], "1")
+        own = self.ask("GET", "/v1/agent/self").json()
+        self.assertEqual(own["Member"], member)
+        self.assertEqual(own["Stats"]["serf_lan"]["members"], "1")
+        self.assertEqual(set(own["Stats"]), {"agent", "build", "consul", "raft", "runtime", "serf_lan", "serf_wan"})
         (found,) = self.ask("GET", "/v1/coordinate/datacenters").json()
         self.assertEqual([one["Node"] for one in found["Coordinates"]], ["one"])
         for path, status, words in (

@@ -39,6 +39,7 @@ from txconsul.agent.local import LocalState
 from txconsul.agent.machine import CPUTimes, host_gauges
 from txconsul.agent.outside import Outside
 from txconsul.agent.persistence import DefinitionFiles
+from txconsul.agent.pool_metrics import PoolMetrics
 from txconsul.agent.pools import Pools
 from txconsul.agent.position import TellPosition
 from txconsul.agent.process import PidFile
@@ -49,6 +50,7 @@ from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.server import Server
 from txconsul.agent.server_port import OwnPort
 from txconsul.agent.server_settings import server_settings
+from txconsul.agent.stats import agent_stats
 from txconsul.agent.stores import Stores
 from txconsul.agent.telemetry import Telemetry, metrics_for
 from txconsul.agent.user_events import UserEvents
@@ -149,6 +151,7 @@ class Agent(MultiService):
         self._rng = outside.fork_random()
         self.pools = self._make_pools()
         self.pools.setServiceParent(self)
+        PoolMetrics(self.pools, self._telemetry.metrics, configuration.datacenter, self._clock).setServiceParent(self)
         self.port = self._make_port()
         self.routing = self._make_routing()
         self.routing.setServiceParent(self)
@@ -240,7 +243,7 @@ class Agent(MultiService):
             self._portrait(),
             lambda: debug_config(self._shown, self._stores.node_id),
             lambda: None if it.disable_coordinates else self.server.site.position,
-            self._stats,
+            lambda: agent_stats(it, self.server, self.pools, self.local, self._running_checks),
             self._telemetry,
             self.pools,
         )
@@ -564,27 +567,3 @@ class Agent(MultiService):
         await self._stores.close()
         self._pid_file.remove()
         self._log.info("Stopped")
-
-    # ---- what it tells of itself ----
-
-    def _stats(self) -> dict[str, dict[str, str]]:
-        consensus = self.server.consensus
-        return {
-            "agent": {
-                "check_monitors": str(self._running_checks.count(ttl=False)),
-                "check_ttls": str(self._running_checks.count(ttl=True)),
-                "checks": str(len(self.local.living_checks())),
-                "services": str(len(self.local.living_services())),
-            },
-            "build": {"prerelease": "", "revision": "", "version": CONSUL_VERSION, "txconsul": __version__},
-            "consul": {
-                "acl": "disabled",
-                "bootstrap": str(self._configuration.bootstrap).lower(),
-                "known_datacenters": "1",
-                "leader": str(consensus.is_leader).lower(),
-                "leader_addr": consensus.leader_address,
-                "server": "true",
-            },
-            "raft": consensus.stats(),
-            **self.pools.stats(),
-        }

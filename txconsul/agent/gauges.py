@@ -65,5 +65,3 @@ def state_gauges(server: Server, datacenter: str) -> Iterator[Gauge]:
     yield Gauge("state.services", len(tables.services_by_name), labels)
     yield Gauge("state.service_instances", instances, labels)
     yield Gauge("state.kv_entries", len(tables.kv.rows), labels)
-    yield Gauge("members.servers", len(server.consensus.configuration.servers), labels)
-    yield Gauge("members.clients", 0, labels)

@@ -103,6 +103,10 @@ _TABLE = """
     kvs.apply | sample | | Writes of keys, until they are committed
     leader.barrier | sample | | From a won election until everything committed before is applied
     leader.reapTombstones | sample | | Reaping of deleted keys' indexes
+    memberlist.health.score | gauge | network | How unwell this node holds itself to be in a gossip pool: 0 is well
+    memberlist.node.instances | gauge | network node_state | Members of a gossip pool
+    memberlist.udp.received | counter | network | Bytes of gossip that came in packets
+    memberlist.udp.sent | counter | network | Bytes of gossip that were sent in packets
     members.clients | gauge | datacenter | Client agents
     members.servers | gauge | datacenter | Servers
     prepared-query.apply | sample | | Writes of prepared queries, until they are committed
@@ -120,8 +124,11 @@ _TABLE = """
     raft.state.candidate | counter | | How often this server became a candidate
     raft.state.follower | counter | | How often it became a follower
     raft.state.leader | counter | | How often it became the leader
+    rpc.accept_conn | counter | | Connections that the server port took
     rpc.queries_blocking | gauge | | Reads that wait for a change
     rpc.query | counter | | Reads
+    rpc.request | counter | | Requests of other agents at the server port
+    rpc.request_error | counter | | Those of them that failed
     runtime.alloc_bytes | gauge | | Memory of the process that is resident, in bytes
     runtime.gc_pause_ns | sample | | Pauses of the cycle collector, in nanoseconds
     runtime.heap_objects | gauge | | Blocks that Python's allocator has given out
@@ -130,6 +137,14 @@ _TABLE = """
     runtime.total_gc_pause_ns | gauge | | All pauses of the cycle collector, in nanoseconds
     runtime.total_gc_runs | gauge | | Runs of the cycle collector
     server.isLeader | gauge | | 1 while this server leads
+    serf.events | counter | network | User events that came
+    serf.member.failed | counter | network | Members that failed
+    serf.member.join | counter | network | Members that joined
+    serf.member.left | counter | network | Members that left
+    serf.member.update | counter | network | Members that said something else of themselves
+    serf.queue.Event | sample | network | User events that wait to be told, looked at every 30 s
+    serf.queue.Intent | sample | network | Words on members that wait to be told
+    serf.queue.Query | sample | network | Queries that wait to be told
     session.apply | sample | | Sessions made and ended, until that is committed
     session.renew | sample | | Renewals of sessions
     session_ttl.active | gauge | | Sessions with a time to live, on the leader

@@ -1,0 +1,1 @@
+Gossip is measured under Consul's names: members that join, leave, fail and change, user events, queues, packets' bytes, health and members of each pool (docs/metrics.md); `members.servers` and `members.clients` count who gossips. `/v1/agent/self` has what runs the agent, as `runtime`.
