@@ -78,6 +78,7 @@ class FollowerTests(ClusterTestCase):
             "internal/ui/nodes",
             "internal/ui/services",
             "internal/ui/node/server2",
+            "internal/ui/service-topology/web?kind=",
             "operator/raft/configuration",
             "operator/autopilot/configuration",
             "operator/usage",

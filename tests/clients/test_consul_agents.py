@@ -155,6 +155,7 @@ class ClientAgentTests(ProcessTestCase):
         names = [one["Name"] for one in asked("GET", "internal/ui/services")]
         self.assertEqual(names, ["consul", "web"])
         self.assertEqual(len(asked("GET", "internal/ui/nodes")), 2)
+        self.assertEqual(asked("GET", "internal/ui/service-topology/web?kind=")["Protocol"], "tcp")
         self.assertEqual(asked("PUT", "event/fire/deploy", b"x")["Name"], "deploy")
 
     def test_waits(self) -> None:

@@ -28,7 +28,7 @@ from txconsul.rpc.bodies import RequestForm
 from txconsul.rpc.methods import ASKED, METHODS, SERVED
 
 #: Methods that only the agent or the leader asks of itself, or that are no calls.
-_OWN = {"SystemMetadata.Apply", "Tombstone.Reap", "Snapshot.Save", "Snapshot.Restore", "UI.Topology"}
+_OWN = {"SystemMetadata.Apply", "Tombstone.Reap", "Snapshot.Save", "Snapshot.Restore"}
 
 
 def _captured() -> list[tuple[str, str, bytes, Any]]:
@@ -117,9 +117,10 @@ class VectorTests(SynchronousTestCase):
             "structs.RaftConfigurationResponse": "Operator.RaftGetConfiguration",
             "structs.AutopilotConfig": "Operator.AutopilotGetConfiguration",
             "structs.CatalogSummary": "Internal.CatalogOverview",
+            "structs.IndexedServiceTopology": "Internal.ServiceTopology",
             "structs.KeyringResponses": "Internal.KeyringOperation",
         }
-        unsaid = {b"Backend", b"ConsistencyLevel", b"NotModified", b"ResultsFilteredByACLs"}
+        unsaid = {b"FilteredByACLs", b"Backend", b"ConsistencyLevel", b"NotModified", b"ResultsFilteredByACLs"}
         seen = set()
         for vector in load("rpc_bodies"):
             name = method.get(vector["decoded"].get("type"))

@@ -15,7 +15,7 @@ from txconsul.records.ui import CatalogSummary, HealthSummary, IntentionDecision
 from txconsul.state import listings
 from txconsul.state.listings import Listings
 from txconsul.state.overview import overview
-from txconsul.state.topology import service_topology
+from txconsul.state.topology import service_neighbours, service_topology
 
 
 def proxy(id: str, destination: str, *upstreams: str, mode: str = "") -> NodeService:
@@ -189,7 +189,7 @@ class TopologyTests(SynchronousTestCase):
     def neighbours(self, name: str, kind: str = "", default: bool = True) -> tuple[dict[str, str], dict[str, str]]:
         """Upstreams and downstreams with where they are known from."""
         store = self.it.store
-        found = service_topology(store.tables, store.catalog, name, kind, default)
+        found = service_topology(service_neighbours(store.tables, store.catalog, name, kind, default))
         return {one.name: one.source for one in found.upstreams}, {one.name: one.source for one in found.downstreams}
 
     def test_registered(self) -> None:
@@ -226,9 +226,14 @@ class TopologyTests(SynchronousTestCase):
         """Protocol, transparency and the decision are told."""
         self.it.register("n1", service=proxy("p", "web", "db", mode="transparent"))
         store = self.it.store
-        found = service_topology(store.tables, store.catalog, "web", "", True)
+        found = service_topology(service_neighbours(store.tables, store.catalog, "web", "", True))
         self.assertEqual((found.protocol, found.transparent_proxy), ("tcp", True))
         self.assertEqual(found.upstreams[0].intention, IntentionDecision(allowed=True, default_allow=True))
         self.it.register("n2", service=proxy("p", "web"))
-        self.assertFalse(service_topology(store.tables, store.catalog, "web", "", True).transparent_proxy)
-        self.assertEqual(service_topology(store.tables, store.catalog, "gw", "ingress-gateway", True).protocol, "")
+        self.assertFalse(
+            service_topology(service_neighbours(store.tables, store.catalog, "web", "", True)).transparent_proxy
+        )
+        self.assertEqual(
+            service_topology(service_neighbours(store.tables, store.catalog, "gw", "ingress-gateway", True)).protocol,
+            "",
+        )

@@ -21,15 +21,15 @@ from txconsul.language.bexpr import filter_for
 from txconsul.records.bodies import ServiceDumpBody
 from txconsul.records.catalog import CheckServiceNode
 from txconsul.records.queries import DCSpecificRequest, NodeSpecificRequest, ServiceSpecificRequest
-from txconsul.records.ui import CatalogSummary, NodeInfo
+from txconsul.records.ui import CatalogSummary, NodeInfo, ServiceNeighbours, ServiceTopology
 from txconsul.state.listings import Row
 from txconsul.state.store import Store
 from txconsul.state.summaries import listed, summarize
-from txconsul.state.topology import service_topology
+from txconsul.state.topology import service_neighbours, service_topology
 from txconsul.state.watches import Key, table
 from txconsul.state.watches import node as node_key
 
-__all__ = ["node_rows", "service_rows"]
+__all__ = ["node_rows", "service_rows", "topologies"]
 
 _EVERYTHING = (table("nodes"), table("services"), table("checks"))
 #: Gateways are tied to services by configuration entries, of which there are none yet.
@@ -89,18 +89,35 @@ def services(store: Store, request: DCSpecificRequest, authorizer: Authorizer) -
     return index, service_rows(chosen.select(store.listings.instances()))
 
 
-@read(
-    "UI.Topology",
-    ServiceSpecificRequest,
-    _everything,
-    kept=lambda store, request: store.catalog.everything_index(),
-)
-def topology(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, list[Any]]:
-    """The neighbours of a service in the mesh: one L{ServiceTopology}, in a list, as which it is kept."""
+def _topology_kept(store: Store, request: ServiceSpecificRequest) -> int:
+    return store.catalog.everything_index()
+
+
+def _neighbours(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> ServiceNeighbours:
     authorizer.require_service_read(request.service_name)
     # without ACLs the default is to allow
-    found = service_topology(store.tables, store.catalog, request.service_name, request.service_kind, True)
-    return store.catalog.everything_index(), [found]
+    return service_neighbours(store.tables, store.catalog, request.service_name, request.service_kind, True)
+
+
+def topologies(found: ServiceNeighbours) -> list[ServiceTopology]:
+    """What L{topology} gives of neighbours that somebody else told of."""
+    return [service_topology(found)]
+
+
+@read("UI.Topology", ServiceSpecificRequest, _everything, kept=_topology_kept)
+def topology(
+    store: Store, request: ServiceSpecificRequest, authorizer: Authorizer
+) -> tuple[int, list[ServiceTopology]]:
+    """The neighbours of a service in the mesh at a glance: one L{ServiceTopology}, in a list, as which it is kept."""
+    return store.catalog.everything_index(), topologies(_neighbours(store, request, authorizer))
+
+
+@read("Internal.ServiceTopology", ServiceSpecificRequest, _everything)
+def neighbours(store: Store, request: ServiceSpecificRequest, authorizer: Authorizer) -> tuple[int, ServiceNeighbours]:
+    """The neighbours of a service in the mesh, with their instances."""
+    if not request.service_name:
+        raise InvalidRequest("Must provide a service name")
+    return store.catalog.everything_index(), _neighbours(store, request, authorizer)
 
 
 @read("Internal.ServiceDump", ServiceDumpBody, _everything)

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from txconsul.records.base import OMIT_JSON, Record
+from txconsul.records.catalog import CheckServiceNode
 from txconsul.records.health import HealthCheck
 from txconsul.records.service import NodeService
 
@@ -21,6 +22,7 @@ __all__ = [
     "IntentionDecision",
     "NodeInfo",
     "ServiceListing",
+    "ServiceNeighbours",
     "ServiceSummary",
     "ServiceTopology",
     "TopologySummary",
@@ -104,6 +106,24 @@ class TopologySummary(ServiceSummary, frozen=True):
 
     intention: IntentionDecision = IntentionDecision()
     source: str = ""
+
+
+class ServiceNeighbours(Record, frozen=True):
+    """
+    The instances of the services that one talks to, and is talked to by; Consul's ServiceTopology between servers.
+
+    @ivar upstream_decisions: whether it may, by the other's name; C{upstream_sources}: how that is known.
+    @ivar metrics_protocol: for which measurements of it are looked up.
+    """
+
+    downstream_decisions: dict[str, IntentionDecision] | None = None
+    downstream_sources: dict[str, str] | None = None
+    downstreams: tuple[CheckServiceNode, ...] | None = None
+    metrics_protocol: str = ""
+    transparent_proxy: bool = False
+    upstream_decisions: dict[str, IntentionDecision] | None = None
+    upstream_sources: dict[str, str] | None = None
+    upstreams: tuple[CheckServiceNode, ...] | None = None
 
 
 class ServiceTopology(Record, frozen=True):

@@ -111,6 +111,7 @@ METHODS = (
     Method("UI.Nodes", requests.DATACENTER, replies.NODE_DUMP, wire="Internal.NodeDump"),
     Method("UI.Node", requests.NODE, replies.NODE_INFO, wire="Internal.NodeInfo"),
     Method("Internal.ServiceDump", RequestForm(ServiceDumpBody), replies.SERVICE_DUMP),
+    Method("Internal.ServiceTopology", requests.SERVICE, replies.SERVICE_TOPOLOGY),
     Method("KVS.Apply", RequestForm(KVSRequest), replies.CHANGED),
     Method("KVS.Get", requests.KEY, replies.ENTRY),
     Method("KVS.List", requests.KEY, replies.rows("Entries", DirEntry)),
@@ -153,6 +154,7 @@ METHODS = (
         wire="Internal.ServiceDump",
         served=False,
     ),
+    Method("UI.Topology", requests.SERVICE, replies.UI_TOPOLOGY, wire="Internal.ServiceTopology", served=False),
     Method(
         "Catalog.NamesOfAddresses",
         requests.DATACENTER,

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from txconsul.codec.gomsgpack import BadMessage, from_wire, to_wire
 from txconsul.endpoints.registry import Answer
 from txconsul.endpoints.reverse import names_by_address
-from txconsul.endpoints.ui import node_rows, service_rows
+from txconsul.endpoints.ui import node_rows, service_rows, topologies
 from txconsul.records.catalog import CheckServiceNode, Node
 from txconsul.records.kv import DirEntry
 from txconsul.records.operator import AutopilotServer, AutopilotState, ServiceUsage
 from txconsul.records.service import NodeService
 from txconsul.records.txn import TxnReadResponse, TxnResponse
-from txconsul.records.ui import NodeInfo
+from txconsul.records.ui import NodeInfo, ServiceNeighbours
 from txconsul.records.virtual_ip import ServiceName
 from txconsul.rpc.bodies import Indexed, Nothing, Plain, Whole, rows_of
 
@@ -39,11 +39,13 @@ __all__ = [
     "SERVICES",
     "SERVICE_DUMP",
     "SERVICE_NAMES",
+    "SERVICE_TOPOLOGY",
     "SESSION_WRITTEN",
     "SETTINGS_WRITTEN",
     "TEXT",
     "TEXTS",
     "UI_SERVICES",
+    "UI_TOPOLOGY",
     "UNREAD_DUMP",
     "UNREAD_INTENTIONS",
     "UNREAD_SERVICES",
@@ -220,6 +222,17 @@ _write_instances, _read_instances = rows_of(CheckServiceNode)
 _BESIDE_NODES = {"Gateways": None, "ImportedNodes": None}
 SERVICE_DUMP = Indexed("Nodes", _write_instances, _read_instances, _BESIDE_NODES)
 UI_SERVICES = Indexed("Nodes", list, lambda value: service_rows(_read_instances(value)), _BESIDE_NODES)
+
+_write_neighbours, _read_neighbours = to_wire(ServiceNeighbours), from_wire(ServiceNeighbours)
+_BESIDE_TOPOLOGY = {"FilteredByACLs": False}
+
+
+def _neighbours_in(value: Any) -> ServiceNeighbours:
+    return ServiceNeighbours() if value is None else _read_neighbours(value)
+
+
+SERVICE_TOPOLOGY = Indexed("ServiceTopology", _write_neighbours, _neighbours_in, _BESIDE_TOPOLOGY)
+UI_TOPOLOGY = Indexed("ServiceTopology", list, lambda value: topologies(_neighbours_in(value)), _BESIDE_TOPOLOGY)
 
 # Of these there are none before configuration entries come, and nothing is read of what others have.
 UNREAD_SERVICES = Indexed("Services", list, _list)

@@ -13,18 +13,18 @@ Source: Consul's internal UI endpoints and its documentation of transparent prox
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from txconsul.errors import InvalidRequest
 from txconsul.records.catalog import CheckServiceNode
 from txconsul.records.service import NodeService
-from txconsul.records.ui import IntentionDecision, ServiceTopology, TopologySummary
+from txconsul.records.ui import IntentionDecision, ServiceNeighbours, ServiceTopology, TopologySummary
 from txconsul.state.catalog import Catalog
 from txconsul.state.summaries import summarize
 from txconsul.state.tables import Tables, mesh_name, reached
 
-__all__ = ["service_topology"]
+__all__ = ["service_neighbours", "service_topology"]
 
 _REGISTERED = "proxy-registration"
 _BY_DEFAULT = "default-allow"
@@ -34,9 +34,11 @@ _SHOWN_KINDS = frozenset({"", "ingress-gateway", "api-gateway"})
 _SERVERS = "consul"
 
 
-def service_topology(tables: Tables, catalog: Catalog, name: str, kind: str, default_allow: bool) -> ServiceTopology:
+def service_neighbours(
+    tables: Tables, catalog: Catalog, name: str, kind: str, default_allow: bool
+) -> ServiceNeighbours:
     """
-    The neighbours of a service.
+    The neighbours of a service, with their instances.
 
     @param kind: the service's: empty, C{ingress-gateway} or C{api-gateway}.
     @param default_allow: whether services may talk to each other where no intention says so.
@@ -52,12 +54,27 @@ def service_topology(tables: Tables, catalog: Catalog, name: str, kind: str, def
         if open_ended:
             _add_default(upstreams, _reachable(tables), name)
         _add_default(downstreams, _open_ended(tables), name)
-    return ServiceTopology(
+    decision = IntentionDecision(allowed=default_allow, default_allow=default_allow)
+    return ServiceNeighbours(
         # nothing but configuration entries can say that a service speaks anything else
-        protocol="" if kind else "tcp",
+        metrics_protocol="" if kind else "tcp",
         transparent_proxy=bool(own) and all(service.proxy.mode == "transparent" for service in own),
-        upstreams=_summaries(catalog, upstreams, default_allow),
-        downstreams=_summaries(catalog, downstreams, default_allow),
+        upstreams=_instances(catalog, upstreams),
+        upstream_sources=upstreams,
+        upstream_decisions=dict.fromkeys(upstreams, decision),
+        downstreams=_instances(catalog, downstreams),
+        downstream_sources=downstreams,
+        downstream_decisions=dict.fromkeys(downstreams, decision),
+    )
+
+
+def service_topology(found: ServiceNeighbours) -> ServiceTopology:
+    """The same at a glance."""
+    return ServiceTopology(
+        protocol=found.metrics_protocol,
+        transparent_proxy=found.transparent_proxy,
+        upstreams=_summaries(found.upstreams, found.upstream_sources, found.upstream_decisions),
+        downstreams=_summaries(found.downstreams, found.downstream_sources, found.downstream_decisions),
     )
 
 
@@ -106,18 +123,32 @@ def _add_default(neighbours: dict[str, str], names: Iterable[str], own: str) -> 
             neighbours.setdefault(name, _BY_DEFAULT)
 
 
-def _summaries(catalog: Catalog, neighbours: dict[str, str], default_allow: bool) -> tuple[TopologySummary, ...]:
-    """Services by their names, each at a glance, with where it is known from."""
-    instances: dict[tuple[str, str], CheckServiceNode] = {}
-    for name in neighbours:
+def _instances(catalog: Catalog, names: Iterable[str]) -> tuple[CheckServiceNode, ...]:
+    """The instances of services, and of the proxies before them."""
+    found: dict[tuple[str, str], CheckServiceNode] = {}
+    for name in names:
         for one in (*catalog.check_service_nodes(name)[1], *catalog.mesh_instances(name)[1]):
             assert one.node is not None and one.service is not None
-            instances[one.node.node, one.service.id] = one
-    decision = IntentionDecision(allowed=default_allow, default_allow=default_allow)
-    found = summarize(instances[key] for key in sorted(instances))
+            found[one.node.node, one.service.id] = one
+    return tuple([found[key] for key in sorted(found)])
+
+
+_UNDECIDED = IntentionDecision()
+
+
+def _summaries(
+    instances: Iterable[CheckServiceNode] | None,
+    sources: Mapping[str, str] | None,
+    decisions: Mapping[str, IntentionDecision] | None,
+) -> tuple[TopologySummary, ...]:
+    """Services by their names, each at a glance, with where it is known from. Names are the same in whatever case."""
+    known = {name.lower(): source for name, source in (sources or {}).items()}
+    decided = {name.lower(): decision for name, decision in (decisions or {}).items()}
     shown = [
-        one.summary(TopologySummary, intention=decision, source=neighbours[one.name.lower()])
-        for one in found.values()
-        if one.kind in _SHOWN_KINDS and one.name.lower() in neighbours
+        one.summary(
+            TopologySummary, intention=decided.get(one.name.lower(), _UNDECIDED), source=known[one.name.lower()]
+        )
+        for one in summarize(instances or ()).values()
+        if one.kind in _SHOWN_KINDS and one.name.lower() in known
     ]
     return tuple(sorted(shown, key=lambda one: one.name))  # type: ignore[arg-type]
