@@ -49,6 +49,7 @@ class PoolsTestCase(TestCase):
         self.random = Random(1)
         self.all: list[Pools] = []
         self.failures: list[Any] = []
+        self.joined: list[str] = []
         self.ids = count(1)
 
     @inlineCallbacks
@@ -70,6 +71,7 @@ class PoolsTestCase(TestCase):
             failed=self.failures.append,
             random=self.random,
             directory=directory,
+            joined=lambda: self.joined.append(name),
         )
         self.all.append(pools)
         return pools
@@ -223,6 +225,9 @@ class JoiningTests(PoolsTestCase):
             f"1 error occurred:\n\t* Failed to join {host}:8301: Member 'one' part of wrong datacenter 'dc1'\n\n",
         )
         count = yield two.join([host, f"{host}:1", f"{host}:8302"], wan=True)
+        self.assertEqual(self.joined, [])  # which is told of the datacenter's only
+        yield two.join([two.lan.address[0]])
+        self.assertEqual(self.joined, [two.lan.name])
         self.assertEqual(count, 2)
         yield self.until(lambda: len(known(one.wan)) == len(known(two.wan)) == 2)
         error = yield self.assertFailure(two.join([f"{host}:1"], wan=True), CannotJoin)
