@@ -137,6 +137,16 @@ class JournalTests(JournalCase):
         self.successResultOf(self.journal.close())
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_told(self) -> None:
+        """Who has the file replaced is told when it is, or why it is not."""
+        self.assertEqual(self.successResultOf(self.journal.replace()), "")
+        self.disk.fail("write", errno.ENOSPC)
+        self.assertIn("no space left on device", self.successResultOf(self.journal.replace()))
+        self.disk.heal()
+        self.assertEqual(self.successResultOf(self.journal.flush()), "")
+        self.successResultOf(self.journal.close())
+        self.assertIn("is not written any more", self.successResultOf(self.journal.replace()))
+
     def test_slow(self) -> None:
         """While a disk takes its time, lines wait; who waits for them is told when they are there."""
         work: list[tuple[Deferred[None], object]] = []

@@ -82,7 +82,8 @@ class Pieces(Tail):
 
     def _more(self, seconds: float) -> Deferred[bool]:
         """@return: a Deferred of whether something came within so many seconds."""
-        waiting = self._waiting = Deferred[bool]()
+        waiting: Deferred[bool] = Deferred()
+        self._waiting = waiting
 
         def over() -> None:
             self._waiting = None

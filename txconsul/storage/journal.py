@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -102,8 +102,9 @@ class Journal:
 
     def replace(self) -> Deferred[str]:
         """Have the file written anew, now. @return: as L{flush}."""
-        if not self._closed:
-            self._anew = True
+        if self._closed:
+            return succeed(f"{self.path} is not written any more")
+        self._anew = True
         return self.flush()
 
     def flush(self) -> Deferred[str]:
