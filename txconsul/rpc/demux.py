@@ -91,7 +91,7 @@ class ServerPort(Factory):
         return Connection(self, client)
 
     def inside(self) -> Factory:
-        """What is found inside TLS: a factory for L{TLSMemoryBIOFactory<twisted.protocols.tls.TLSMemoryBIOFactory>}."""
+        """What is found inside TLS: a factory for L{HalfClosableTLSFactory<txconsul.net.tls_halves>}."""
         return _Inside(self)
 
     def stop(self) -> None:

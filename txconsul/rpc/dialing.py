@@ -19,12 +19,12 @@ from twisted.internet.interfaces import (
     IReactorTime,
 )
 from twisted.internet.protocol import Factory, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txconsul.errors import Unreachable
 from txconsul.net.dial_errors import dial_error
+from txconsul.net.tls_halves import HalfClosableTLSFactory
 from txconsul.rpc.demux import FirstByte
 from txconsul.rpc.handover import Handover
 
@@ -83,7 +83,7 @@ class Dialer:
             if self._secure is None:
                 return fail(Unreachable(f"failed to get conn: {peer.name} wants TLS, which is not configured"))
             secured = _Secured(kind, protocol, self._network.clock)
-            inside = TLSMemoryBIOFactory(  # type: ignore[no-untyped-call]
+            inside = HalfClosableTLSFactory(  # type: ignore[no-untyped-call]
                 self._secure(peer), True, _factory(secured), self._network.clock
             ).buildProtocol(None)
             first = _Announcing(FirstByte.TLS, inside)
@@ -148,7 +148,10 @@ class _Secured(_Announcing):
         self._timer = self._clock.callLater(DIAL_TIMEOUT, self._too_late)
 
     def handshakeCompleted(self) -> None:
-        """See L{IHandshakeListener}."""
+        """See L{IHandshakeListener}: it is also called when the other side turned out to be somebody else."""
+        transport: Any = self.transport
+        if transport.disconnecting:
+            return
         self._stop_timer()
         self.announce()
         self.ready.callback(None)
