@@ -89,4 +89,4 @@ class MistakeTests(SynchronousTestCase):
             """Nobody starts it again."""
 
         with patch.object(AgentsWorld, "_restart", forget):
-            self.assertIn("not answered in 120.0 s (alive_after_healing)", self.found(range(40)))
+            self.assertIn("not well in 180.0 s (alive_after_healing)", self.found(range(40)))

@@ -113,19 +113,64 @@ class LoneServerTests(SynchronousTestCase):
         self.assertIn("server1 at 10.0.0.1, up", repr(self.server))
 
 
+class GroupTests(SynchronousTestCase):
+    """Three servers."""
+
+    def setUp(self) -> None:
+        self.cluster = MemoryCluster(servers=3).start()
+        self.addCleanup(self.cluster.stop)
+
+    def test_anyServer(self) -> None:
+        """Whichever is asked takes a write, and gives what another took."""
+        for number, server in enumerate(self.cluster.servers):
+            self.assertEqual(server.ask("PUT", "/v1/kv/a", str(number)).text, "true")
+            for other in self.cluster.servers:
+                self.assertEqual(other.ask("GET", "/v1/kv/a?raw").text, str(number))
+        nodes = self.cluster["server1"].ask("GET", "/v1/catalog/nodes").json()
+        self.assertEqual({node["Node"] for node in nodes}, {"server1", "server2", "server3"})
+
+    def test_leaderKilled(self) -> None:
+        """Another leads, with what was written, and the old one follows when it is back."""
+        old = self.cluster.leader()
+        assert old is not None
+        old.ask("PUT", "/v1/kv/a", "1")
+        old.kill()
+        self.cluster.until(lambda: self.cluster.leader() is not None, 60)
+        leader = self.cluster.leader()
+        assert leader is not None
+        self.assertEqual(leader.ask("GET", "/v1/kv/a?raw").text, "1")
+        old.start()
+        self.cluster.advance(10)
+        self.assertEqual((old.leads, old.ask("GET", "/v1/kv/a?raw").text), (False, "1"))
+
+    def test_parted(self) -> None:
+        """A leader that is cut off takes no write, the others do; when the ways are free again, all say the same."""
+        old = self.cluster.leader()
+        assert old is not None
+        others = [server for server in self.cluster.servers if server is not old]
+        self.cluster.part([old.name], [server.name for server in others])
+        self.cluster.until(lambda: any(server.leads for server in others), 60)
+        self.assertEqual(others[0].ask("PUT", "/v1/kv/a", "1").text, "true")
+        self.assertEqual(old.ask("PUT", "/v1/kv/a", "2").status, 500)
+        self.cluster.mend()
+        self.cluster.advance(90)
+        self.assertEqual([server.ask("GET", "/v1/kv/a?raw").text for server in self.cluster.servers], ["1"] * 3)
+
+
 class CostTests(SynchronousTestCase):
     """What a cluster costs."""
 
     def test_start(self) -> None:
-        """A server is there within a few milliseconds of CPU time."""
-        MemoryCluster().start().stop()  # imports, caches
-        spent = []
-        for _ in range(5):
-            began = process_time()
-            cluster = MemoryCluster().start()
-            spent.append(process_time() - began)
-            cluster.stop()
-        self.assertLess(min(spent), 0.05)
+        """A server is there within a few milliseconds of CPU time, three with their elections within a few dozen."""
+        for servers, limit in ((1, 0.05), (3, 0.15)):
+            MemoryCluster(servers).start().stop()  # imports, caches
+            spent = []
+            for _ in range(5):
+                began = process_time()
+                cluster = MemoryCluster(servers).start()
+                spent.append(process_time() - began)
+                cluster.stop()
+            self.assertLess(min(spent), limit)
 
 
 class SeedTests(SynchronousTestCase):

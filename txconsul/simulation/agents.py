@@ -19,9 +19,10 @@ from zope.interface import implementer
 
 from txconsul.errors import DiskFailed, DiskFull
 from txconsul.simulation.agents_faults import AgentsFaults
-from txconsul.simulation.agents_workloads import WORKLOADS, Workload
+from txconsul.simulation.agents_workloads import PATIENCE_SECONDS, WORKLOADS, Workload
 from txconsul.simulation.invariants import Broken
 from txconsul.simulation.transcript import Transcript
+from txconsul.testing.asking import Answer
 from txconsul.testing.linearizability import History, Undecided, check
 from txconsul.testing.memory_agent import MemoryAgent
 from txconsul.testing.memory_cluster import MemoryCluster
@@ -29,9 +30,9 @@ from txconsul.testing.memory_cluster import MemoryCluster
 __all__ = ["AgentsWorld"]
 
 #: How long peace may take to become visible.
-HEALING_SECONDS = 120.0
+HEALING_SECONDS = 180.0
 #: How many servers a world may have.
-SIZES = (1,)
+SIZES = (1, 3, 3)
 #: Fast elections, so that much happens in few seconds.
 CONFIGURATION = {"performance": {"raft_multiplier": 1}}
 
@@ -172,27 +173,53 @@ class AgentsWorld:
                 self.restart_later(agent)
 
     def _heal(self, end: float) -> None:
-        """Peace: every client must be answered again."""
+        """Peace: every client must be answered again, and every agent answer."""
         self.tell("*> peace")
         self.faults.stop()
-        began = self.clock.now
-        deadline = min(began + HEALING_SECONDS, end)
+        deadline = min(self.clock.now + HEALING_SECONDS, end)
         answered = {client: client.answered for client in self.clients}
-        while self.clock.now < deadline:
+        waiting: list[Workload | MemoryAgent] = [*self.clients, *self.cluster.agents.values()]
+        by_hand = self.clock.now + HEALING_SECONDS / 2
+        while waiting and self.clock.now < deadline:
+            if self.faults.moves and self.clock.now >= by_hand:
+                by_hand = deadline
+                self._restart_lost([one for one in waiting if isinstance(one, MemoryAgent)])
             self._run(min(self.clock.now + 1.0, deadline))
             for agent in self.cluster.agents.values():
                 self._restart(agent)
-            if all(client.answered >= answered[client] + 3 for client in self.clients):
-                break
-        else:
-            silent = [client.client for client in self.clients if client.answered < answered[client] + 3]
-            if self.clock.now < end:
-                raise Broken("alive_after_healing", f"{', '.join(silent)} not answered in {HEALING_SECONDS} s", silent)
+            waiting = [
+                one
+                for one in waiting
+                if not (self._answers(one) if isinstance(one, MemoryAgent) else one.answered >= answered[one] + 3)
+            ]
+        if waiting and self.clock.now < end:
+            names = [one.name if isinstance(one, MemoryAgent) else one.client for one in waiting]
+            raise Broken("alive_after_healing", f"{', '.join(names)} not well in {HEALING_SECONDS} s", names)
         for client in self.clients:
             client.stop()
-        self._run(min(self.clock.now + 15.0, end))
+        self._run(min(self.clock.now + 2 * PATIENCE_SECONDS, end))
         if self.clock.now < end:
             self._last_look()
+
+    def _restart_lost(self, agents: list[MemoryAgent]) -> None:
+        """
+        Who was cut off until it was taken for dead, while all others moved, knows no address of theirs any more, nor
+        do they look for it: somebody must start it again.
+        """
+        for agent in agents:
+            self.tell(f"*> {agent.name} is lost, and started again")
+            agent.kill()
+            agent.start()
+
+    def _answers(self, agent: MemoryAgent) -> bool:
+        """Does it know the leader, and get what that says?"""
+        asking = agent.request("GET", "/v1/kv/peace?consistent")
+        asking.addTimeout(PATIENCE_SECONDS, self.clock)
+        try:
+            answer: Answer = self.cluster.result(asking)
+        except Exception:  # whatever it is, the agent is not well
+            return False
+        return answer.status == 404
 
     def _last_look(self) -> None:
         """Every key is read once more."""

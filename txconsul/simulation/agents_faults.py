@@ -22,7 +22,11 @@ SYNC_SECONDS = 0.001
 
 
 class AgentsFaults(Trouble):
-    """Makes trouble until told to stop."""
+    """
+    Makes trouble until told to stop.
+
+    @ivar moves: whether agents come back with other addresses.
+    """
 
     def __init__(self, world: AgentsWorld, rng: Random) -> None:
         super().__init__(world, rng)
@@ -44,6 +48,7 @@ class AgentsFaults(Trouble):
         if len(self._cluster.agents) > 1:
             every += [self._isolate, self._isolate_leader, self._cut_one_way, self._split, self._bridge]
         kinds = [kind for kind in every if rng.random() < 0.5] or [self._kill]
+        self.moves = self._move in kinds
         pause = rng.uniform(0.5, 3.0)
         self._base = Conditions(
             delay=rng.choice((0.0005, 0.002, 0.01)),

@@ -23,7 +23,7 @@ from txconsul.testing.models import Appended, Lock, Register
 if TYPE_CHECKING:
     from txconsul.simulation.agents import AgentsWorld
 
-__all__ = ["WORKLOADS", "Appending", "Locking", "Registers", "Serving", "Workload"]
+__all__ = ["PATIENCE_SECONDS", "WORKLOADS", "Appending", "Locking", "Registers", "Serving", "Workload"]
 
 #: How long a client waits for an answer before it goes on: longer than a request waits for a leader.
 PATIENCE_SECONDS = 10.0
@@ -276,8 +276,10 @@ class Locking(Workload):
         rng, key = self._rng, self._rng.choice(self.keys)
         session = self._sessions.get(key)
         if session is None:
-            # A session serves for one lock only, so that what happens to it is of one key. No check ends it.
-            settings = {"LockDelay": "0s", "NodeChecks": [], "Name": self.client}
+            # A session serves for one lock only, so that what happens to it is of one key. No check ends it, nor is it
+            # of a server, with which it would end when that is taken out of the group.
+            await self._ask("PUT", "/v1/catalog/register", {"Node": "locker", "Address": "192.0.2.2"})
+            settings = {"LockDelay": "0s", "NodeChecks": [], "Name": self.client, "Node": "locker"}
             self._sessions[key] = (await self._ask("PUT", "/v1/session/create", settings)).json()["ID"]
             return
         what = rng.random()
