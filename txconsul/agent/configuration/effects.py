@@ -8,6 +8,7 @@ gives a key its effect adds it here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from txconsul.agent.configuration.schema import DEPRECATED, keys
 
@@ -103,6 +104,11 @@ def without_effect() -> Iterator[str]:
             yield key
 
 
+@cache
+def _without_effect() -> frozenset[str]:
+    return frozenset(without_effect())
+
+
 def set_without_effect(origins: Mapping[str, str], values: Mapping[str, object]) -> list[str]:
     """
     The keys that somebody has set, to ask for something that does not happen. What is empty asks for nothing.
@@ -110,7 +116,7 @@ def set_without_effect(origins: Mapping[str, str], values: Mapping[str, object])
     @param origins: dotted keys that were set, by files or flags.
     @param values: all values by dotted key.
     """
-    idle = set(without_effect())
+    idle = _without_effect()
     found = [key for key in sorted(origins) if key in idle and values.get(key) not in (None, "", [], (), {})]
     return [key for key in found if key not in AGREED or values[key] != AGREED[key]]
 
