@@ -80,6 +80,7 @@ class OwnTagsTests(ConfigurationTestCase):
         for values, said, unsaid in (
             ({"ports": {"serf_wan": -1, "grpc_tls": -1}}, {}, {"wan_join_port", "grpc_port", "grpc_tls_port"}),
             ({"bootstrap": True}, {"bootstrap": "1"}, {"expect"}),
+            ({"protocol": 3}, {"vsn": "3", "vsn_min": "2", "vsn_max": "3"}, set()),
             ({"bootstrap_expect": 1}, {"bootstrap": "1"}, {"expect"}),
             ({"bootstrap_expect": 3}, {"expect": "3"}, {"bootstrap"}),
             ({"tls": {"internal_rpc": {"ca_path": "x"}}}, {"use_tls": "1"}, set()),

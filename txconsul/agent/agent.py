@@ -34,6 +34,7 @@ from txconsul.agent.gauges import runtime_gauges, server_gauges, state_gauges
 from txconsul.agent.group import PoolGroup
 from txconsul.agent.https import https_options
 from txconsul.agent.joining.configured import configured_joins
+from txconsul.agent.last_seen import LastSeen, last_seen_file
 from txconsul.agent.leaving import Leaving
 from txconsul.agent.local import LocalState
 from txconsul.agent.machine import CPUTimes, host_gauges
@@ -167,6 +168,9 @@ class Agent(MultiService):
         self.server.site.elsewhere = self.routing.forwarder
         self.server.site.other_datacenters = self.routing.other_datacenters
         self.pools.listen(self._hear)
+        note = last_seen_file(configuration)
+        if note is not None:
+            LastSeen(note, outside.now_utc, self._clock, stores.worker).setServiceParent(self)
         departing = Departing(stores.node_id, self.server.consensus, self._clock)
         self.leaving = Leaving(configuration, self.pools, self._clock, ended, departing)
         self.server.site.leave = self.leaving.leave

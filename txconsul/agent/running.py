@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from txconsul.agent.agent import Agent
 from txconsul.agent.configuration import Configuration, load
 from txconsul.agent.configuration.flags import AgentFlags
+from txconsul.agent.last_seen import check_last_seen
 from txconsul.agent.outside import this_process
 from txconsul.agent.process import stop_once
 from txconsul.agent.stores import on_disk, volatile
@@ -49,10 +50,11 @@ def assemble(
     @param stop: ends the process as failed; called at most once.
     @param reread: reads the configuration again, for a reload; it may raise L{TxconsulError}.
     @param change_log_level: logs from another level on, for a reload.
-    @raise TxconsulError: the data directory cannot be used.
+    @raise TxconsulError: the data directory cannot be used, or is too old.
     @raise OSError: likewise, in the system's words.
     """
     outside = this_process()
+    check_last_seen(configuration, outside.now_utc())
     if configuration.data_dir:
         stores = on_disk(configuration.data_dir, reactor, configuration.node_id)
     else:

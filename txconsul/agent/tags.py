@@ -21,8 +21,8 @@ from txconsul.serf.messages import Status
 
 __all__ = ["LANRules", "ServerParts", "WANRules", "client_tags", "server_of", "server_tags", "wide_name"]
 
-#: What is spoken between Consul's agents (C{protocol}), and the oldest and newest of it.
-PROTOCOL, PROTOCOL_MIN, PROTOCOL_MAX = 2, 2, 3
+#: The oldest and newest of what is spoken between Consul's agents (C{protocol}).
+PROTOCOL_MIN, PROTOCOL_MAX = 2, 3
 #: Version of the program, colon, commit; nobody notes the last one.
 BUILD = f"{CONSUL_VERSION}:"
 #: From this version on, two members with one id are a mistake.
@@ -41,7 +41,7 @@ def _common_tags(configuration: Configuration, node_id: str, role: str) -> dict[
         "dc": configuration.datacenter,
         "segment": "",
         "id": node_id,
-        "vsn": str(PROTOCOL),
+        "vsn": str(configuration.protocol),
         "vsn_min": str(PROTOCOL_MIN),
         "vsn_max": str(PROTOCOL_MAX),
         "build": BUILD,

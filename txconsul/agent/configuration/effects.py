@@ -35,6 +35,7 @@ EFFECTIVE = frozenset(
     leave_on_terminate performance.leave_drain_time skip_leave_on_interrupt
     reconnect_timeout reconnect_timeout_wan rejoin_after_leave retry_interval retry_interval_wan retry_join
     retry_join_wan retry_max retry_max_wan serf_lan serf_lan_allowed_cidrs serf_wan serf_wan_allowed_cidrs
+    protocol server_rejoin_age_max
     limits.http_max_conns_per_client limits.https_handshake_timeout limits.kv_max_value_size limits.txn_max_req_len
     limits.rpc_handshake_timeout limits.rpc_max_conns_per_client ports.server
     log_file log_json log_level log_rotate_bytes log_rotate_duration log_rotate_max_files max_query_time node_id
