@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -26,6 +28,7 @@ from twisted.trial.unittest import TestCase
 from tests.real.process import DEADLINE_SECONDS, Process, environment
 from tests.rpc.raft_peer import RaftPeer
 from tests.rpc.raft_wires import Heard
+from txconsul.codec.gomsgpack import pack, stream
 from txconsul.consensus.snapshots import SnapshotPolicy
 from txconsul.net.direct import DirectNetwork
 from txconsul.raft.messages import (
@@ -43,7 +46,7 @@ from txconsul.records.kv import DirEntry, KVSRequest
 from txconsul.rpc.demux import FirstByte
 from txconsul.rpc.dialing import Dialer, Peer
 from txconsul.rpc.raft_transport import RaftTransport
-from txconsul.state.commands import UnknownCommand, encode_command
+from txconsul.state.commands import encode_command
 from txconsul.state.machine import StateMachine
 
 #: A loopback address of its own, where the usual ports are free; other runs have others.
@@ -53,23 +56,12 @@ _ID = "aaaaaaaa-0000-0000-0000-0000000000ff"
 _LARGE = bytes(range(256)) * 5000
 
 
-class Lenient(StateMachine):
-    """A state machine that passes over what Consul's leaders write and this program does not know yet."""
-
-    def apply(self, index: int, data: bytes, record: Any) -> object:
-        """See L{StateMachine.apply}."""
-        try:
-            return super().apply(index, data, record)
-        except UnknownCommand:
-            return None
-
-
 class Ours(RaftPeer):
     """A server of ours, as fast as Consul's fastest."""
 
     timing = Timing.multiplied(1)
     policy = SnapshotPolicy(threshold=1000, interval=0.5, trailing=10)
-    make_machine = Lenient
+    make_machine = StateMachine
 
     def put(self, key: bytes, value: bytes) -> Deferred[Any]:
         """Write a key."""
@@ -80,6 +72,19 @@ class Ours(RaftPeer):
         """What is in its state."""
         row = self.machine.store.tables.kv.rows.get(key)
         return None if row is None else row.value
+
+
+def records_of(frozen: bytes) -> list[tuple[int, bytes]]:
+    """The records of a snapshot, with the keys of their maps in order, for maps have none in Go."""
+
+    def in_order(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: in_order(inner) for key, inner in sorted(value.items())}
+        return [in_order(inner) for inner in value] if isinstance(value, list) else value
+
+    values = stream(BytesIO(frozen).read)
+    next(values)
+    return sorted((type_, pack(in_order(value))) for type_, value in zip(values, values, strict=True))
 
 
 class ConsulRaftTests(TestCase):
@@ -138,6 +143,17 @@ class ConsulRaftTests(TestCase):
 
         return deferToThread(ask)
 
+    async def put(self, key: str, value: bytes) -> None:
+        """Write a key there, once it leads and has settled."""
+
+        async def fact() -> bool:
+            try:
+                return await self.http("PUT", f"/v1/kv/{key}", value) == b"true"
+            except OSError:
+                return False
+
+        await self.until(fact)
+
     async def real_has(self, key: str, value: bytes) -> None:
         """Wait until a key's value is in its state."""
 
@@ -181,7 +197,7 @@ class ConsulRaftTests(TestCase):
     async def test_answers(self) -> None:
         """What a stranger is answered: an old leader its term, who wants a vote a refusal."""
         await self.start_real(bootstrap=True)
-        await self.real_has_led()
+        await self.put("led", b"1")
         heard = Heard()
         transport = RaftTransport(
             "stranger",
@@ -210,17 +226,6 @@ class ConsulRaftTests(TestCase):
         self.assertEqual((three.granted, four.granted), (False, False))
         self.assertEqual(heard.missing, [])
 
-    async def real_has_led(self) -> None:
-        """It is the leader of its own group."""
-
-        async def fact() -> bool:
-            try:
-                return await self.http("PUT", "/v1/kv/led", b"1") == b"true"
-            except OSError:
-                return False
-
-        await self.until(fact)
-
     async def test_itFollowsOurs(self) -> None:
         """It gets our leader's snapshot and entries, and its word counts for a commit."""
         ours = await self.start_ours()
@@ -247,10 +252,37 @@ class ConsulRaftTests(TestCase):
         await self.real_has("before", b"1")
         await leader.consensus.transfer_leadership(_ID)
         await self.until(lambda: {one.consensus.leader_id for one in ours} == {_ID})
-        self.assertEqual(await self.http("PUT", "/v1/kv/small", b"1"), b"true")
-        self.assertEqual(await self.http("PUT", "/v1/kv/large", _LARGE), b"true")
+        await self.put("small", b"1")
+        await self.put("large", _LARGE)
         await self.until(lambda: all(one.value(b"large") == _LARGE and one.value(b"small") == b"1" for one in ours))
         self.assertEqual({one.consensus.term for one in ours}, {leader.consensus.term})
+        for path, body in (
+            (
+                "/v1/catalog/register",
+                b'{"Node": "n", "Address": "10.0.0.9", "Service": {"Service": "web", "Port": 80}}',
+            ),
+            ("/v1/session/create", b'{"Node": "n", "NodeChecks": [], "LockDelay": "1s"}'),
+            ("/v1/query", b'{"Name": "q", "Service": {"Service": "web"}}'),
+            ("/v1/operator/autopilot/configuration", b'{"MaxTrailingLogs": 500}'),
+            ("/v1/connect/ca/configuration", b'{"Provider": "consul", "Config": {"LeafCertTTL": "24h"}}'),
+        ):
+            await self.http("POST" if path == "/v1/query" else "PUT", path, body)
+        await self.same_state(ours)
+
+    async def same_state(self, ours: list[Ours]) -> None:
+        """Wait until nothing more comes, and compare the servers' states record by record."""
+        last = 0
+        while last != (last := ours[0].consensus.applied_index):
+            await deferLater(reactor, 2.0)  # type: ignore[arg-type]
+        archive = await self.http("GET", "/v1/snapshot?stale")
+        with tarfile.open(fileobj=BytesIO(archive)) as members:
+            state = members.extractfile("state.bin")
+            assert state is not None
+            theirs = records_of(state.read())
+        for one in ours:
+            mine = records_of(b"".join(one.machine.freeze()))
+            self.assertEqual([one for one in mine if one not in theirs], [one for one in theirs if one not in mine])
+            self.assertEqual(mine, theirs)
 
     async def test_itIsReplaced(self) -> None:
         """When it is gone while it leads, one of ours leads; it comes back and follows."""
@@ -260,7 +292,7 @@ class ConsulRaftTests(TestCase):
         await leader.put(b"before", b"1")
         await self.real_has("before", b"1")
         await leader.consensus.transfer_leadership(_ID)
-        self.assertEqual(await self.http("PUT", "/v1/kv/by-real", b"1"), b"true")
+        await self.put("by-real", b"1")
         process.kill()
         leader = await self.leader(ours)
         await leader.put(b"after", b"1")

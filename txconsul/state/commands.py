@@ -16,11 +16,14 @@ from msgspec.structs import replace
 
 from txconsul.codec.gomsgpack import BadMessage, decode, encode, from_wire, pack, to_wire, unpack
 from txconsul.errors import Corrupt, InvalidRequest
-from txconsul.records.autopilot import AutopilotSetConfigRequest, SystemMetadataRequest
+from txconsul.records.autopilot import AutopilotSetConfigRequest, SystemMetadataEntry, SystemMetadataRequest
 from txconsul.records.base import Record
 from txconsul.records.catalog import DeregisterRequest, RegisterRequest
 from txconsul.records.command import IGNORABLE, Command
+from txconsul.records.connect_ca import CALeafRequest, CARequest
 from txconsul.records.coordinate import Coordinate, CoordinateBatch
+from txconsul.records.federation import FederationState, FederationStateRequest
+from txconsul.records.intention import IntentionRequest
 from txconsul.records.kv import KVSRequest, TombstoneRequest
 from txconsul.records.prepared_query import PreparedQuery, PreparedQueryRequest
 from txconsul.records.session import SessionRequest
@@ -160,6 +163,49 @@ def _coordinates(store: Store, index: int, batch: CoordinateBatch) -> object:
     return None
 
 
+def _intentions(store: Store, index: int, request: IntentionRequest) -> object:
+    """Only the end of the old form can be applied; for other changes this program does not know the new one."""
+    if request.op != "delete-all" or request.mutation is not None:
+        raise UnknownCommand(
+            f"cannot apply the change {request.op!r:.40} of an intention: this program does not know it"
+        )
+    tables = store.tables
+    tables.kept.pop(Command.INTENTION, None)
+    for name in ("connect-intentions", "config-entries"):
+        tables.indexes.put(name, index)
+    entry = SystemMetadataEntry(key="intention-format", value="config-entry")
+    _metadata(store, index, SystemMetadataRequest(op="upsert", entry=entry))
+    return None
+
+
+def _connect_ca(store: Store, index: int, request: CARequest) -> object:
+    return store.connect_ca.change(index, request)
+
+
+def _leaf_signed(store: Store, index: int, request: CALeafRequest) -> object:
+    return store.connect_ca.leaf_signed(index, request)
+
+
+def _federation_state(store: Store, index: int, request: FederationStateRequest) -> object:
+    state, table = request.state or FederationState(), store.tables.federation_states
+    name = state.datacenter.lower()
+    present = table.rows.get(name)
+    if request.op == "upsert":
+        if not name:
+            raise InvalidRequest("missing datacenter on federation state")
+        created = index if present is None else present.create_index
+        primary = state.primary_modify_index or index
+        table.put(name, replace(state, create_index=created, modify_index=index, primary_modify_index=primary))
+        store.tables.indexes.put("federation-states", index)
+        return True
+    if request.op != "delete":
+        raise InvalidRequest(f"invalid federation state operation type: {request.op}")
+    if present is not None:
+        table.remove(name)
+        store.tables.indexes.put("federation-states", index)
+    return None
+
+
 def _virtual_ip(store: Store, index: int, request: ServiceVirtualIP) -> object:
     service, ips = request.service, request.manual_ips or ()
     if store.virtual_ips.manual(service.service_name.name, service.peer) is None:
@@ -193,6 +239,10 @@ COMMANDS: dict[int, Row] = {
     Command.TXN: Row(TxnRequest, _txn),
     Command.AUTOPILOT: Row(AutopilotSetConfigRequest, _autopilot),
     Command.SYSTEM_METADATA: Row(SystemMetadataRequest, _metadata),
+    Command.INTENTION: Row(IntentionRequest, _intentions),
+    Command.CONNECT_CA: Row(CARequest, _connect_ca),
+    Command.CONNECT_CA_LEAF: Row(CALeafRequest, _leaf_signed),
+    Command.FEDERATION_STATE: Row(FederationStateRequest, _federation_state),
     Command.UPDATE_VIRTUAL_IP: Row(ServiceVirtualIP, _virtual_ip),
 }
 

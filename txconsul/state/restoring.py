@@ -16,7 +16,9 @@ from txconsul.errors import Corrupt, InvalidRequest
 from txconsul.records.autopilot import AutopilotConfig, SystemMetadataEntry
 from txconsul.records.catalog import Node, RegisterRequest
 from txconsul.records.command import Command
+from txconsul.records.connect_ca import CAConfiguration, CAConsulProviderState, CARoot
 from txconsul.records.coordinate import Coordinate
+from txconsul.records.federation import FederationStateRequest
 from txconsul.records.kv import DirEntry
 from txconsul.records.prepared_query import PreparedQuery
 from txconsul.records.session import Session
@@ -93,6 +95,8 @@ def _readers(store: Store, last: int) -> dict[int, Callable[[Any], object]]:
     registration, coordinate, session = from_wire(RegisterRequest), from_wire(Coordinate), from_wire(Session)
     prepared_query = from_wire(PreparedQuery)
     autopilot, fact = from_wire(AutopilotConfig), from_wire(SystemMetadataEntry)
+    root, provider_state, ca_config = from_wire(CARoot), from_wire(CAConsulProviderState), from_wire(CAConfiguration)
+    federation = from_wire(FederationStateRequest)
     virtual_ip, free_virtual_ip = from_wire(ServiceVirtualIP), from_wire(FreeVirtualIP)
 
     def read_entry(value: Any) -> None:
@@ -138,6 +142,23 @@ def _readers(store: Store, last: int) -> dict[int, Callable[[Any], object]]:
         record = free_virtual_ip(value)
         tables.free_virtual_ips.put(record.is_counter, record)
 
+    def read_root(value: Any) -> None:
+        record = root(value)
+        tables.ca_roots.put(record.id, record)
+        tables.raise_index(record.modify_index, "connect-ca-roots")
+
+    def read_provider_state(value: Any) -> None:
+        record = provider_state(value)
+        tables.ca_builtin.put(record.id, record)
+        tables.raise_index(record.modify_index, "connect-ca-builtin")
+
+    def read_federation_state(value: Any) -> None:
+        record = federation(value).state
+        if record is None or not record.datacenter:
+            raise Corrupt("a federation state of no datacenter")
+        tables.federation_states.put(record.datacenter.lower(), record)
+        tables.raise_index(record.modify_index, "federation-states")
+
     def read_index(value: Any) -> None:
         if type(value) is not dict or type(value.get(b"Key")) is not bytes or type(value.get(b"Value")) is not int:
             raise BadMessage("expected an entry of the index table")
@@ -155,6 +176,10 @@ def _readers(store: Store, last: int) -> dict[int, Callable[[Any], object]]:
         int(Command.AUTOPILOT): lambda value: tables.autopilot.put("", autopilot(value)),
         int(Command.SYSTEM_METADATA): read_fact,
         int(Command.INDEX): read_index,
+        int(Command.CONNECT_CA): read_root,
+        int(Command.CONNECT_CA_PROVIDER_STATE): read_provider_state,
+        int(Command.CONNECT_CA_CONFIG): lambda value: tables.ca_config.put("", ca_config(value)),
+        int(Command.FEDERATION_STATE): read_federation_state,
         int(Command.CHUNKING_STATE): tables.chunks.restore,
     }
     return readers

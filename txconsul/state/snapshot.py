@@ -23,7 +23,9 @@ from txconsul.records.autopilot import AutopilotConfig, SystemMetadataEntry
 from txconsul.records.base import Record
 from txconsul.records.catalog import Node, RegisterRequest
 from txconsul.records.command import Command
+from txconsul.records.connect_ca import CAConfiguration, CAConsulProviderState, CARoot
 from txconsul.records.coordinate import Coordinate
+from txconsul.records.federation import FederationState, FederationStateRequest
 from txconsul.records.kv import DirEntry
 from txconsul.records.prepared_query import PreparedQuery
 from txconsul.records.session import Session
@@ -65,6 +67,10 @@ _UNDERSTOOD = frozenset(
         Command.AUTOPILOT,
         Command.SYSTEM_METADATA,
         Command.INDEX,
+        Command.CONNECT_CA,
+        Command.CONNECT_CA_PROVIDER_STATE,
+        Command.CONNECT_CA_CONFIG,
+        Command.FEDERATION_STATE,
         Command.CHUNKING_STATE,
     }
 )
@@ -130,6 +136,10 @@ def _kinds(
         Command.AUTOPILOT: lambda: _plain(rows["autopilot-config"], AutopilotConfig),
         Command.SYSTEM_METADATA: lambda: _plain(rows["system-metadata"], SystemMetadataEntry),
         Command.INDEX: lambda: _indexes(rows["index"]),
+        Command.CONNECT_CA: lambda: _plain(rows["connect-ca-roots"], CARoot),
+        Command.CONNECT_CA_PROVIDER_STATE: lambda: _plain(rows["connect-ca-builtin"], CAConsulProviderState),
+        Command.CONNECT_CA_CONFIG: lambda: _plain(rows["connect-ca-config"], CAConfiguration),
+        Command.FEDERATION_STATE: lambda: _federation_states(rows["federation-states"]),
         Command.CHUNKING_STATE: lambda: iter([(chunks, _WEIGHT)]),
     }
     for type_ in map(int, ORDER):
@@ -157,6 +167,12 @@ def _tombstones(rows: dict[bytes, int]) -> _Values:
     write = to_wire(DirEntry)
     for key in sorted(rows):
         yield write(DirEntry(key=key, modify_index=rows[key])), len(key)
+
+
+def _federation_states(rows: dict[str, FederationState]) -> _Values:
+    write = to_wire(FederationStateRequest)
+    for name in sorted(rows):
+        yield write(FederationStateRequest(op="upsert", state=rows[name])), _WEIGHT
 
 
 def _indexes(rows: dict[str, int]) -> _Values:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from txconsul.records.txn import TxnOp, TxnResponse
 from txconsul.state.catalog import Catalog
+from txconsul.state.connect_ca import ConnectCA
 from txconsul.state.coordinates import Coordinates
 from txconsul.state.kv import KV
 from txconsul.state.listings import Listings
@@ -37,6 +38,7 @@ class Store:
     @ivar registrations: the same, as they are written.
     @ivar virtual_ips: addresses of services in the mesh.
     @ivar listings: lists of all nodes and of all services, kept row by row.
+    @ivar connect_ca: the mesh's certificate authority.
     @ivar coordinates: where nodes are in the network.
     @ivar watches: who waits; survives a restore.
     @ivar derived: what was made from the state; it is told first, so that whoever is woken finds nothing old.
@@ -57,6 +59,7 @@ class Store:
         self.catalog = Catalog(tables)
         self.listings = Listings(tables, self.catalog)
         self.coordinates = Coordinates(tables)
+        self.connect_ca = ConnectCA(tables)
 
     @property
     def index(self) -> int:

@@ -12,7 +12,9 @@ from typing import Any
 
 from txconsul.records.autopilot import AutopilotConfig, SystemMetadataEntry
 from txconsul.records.catalog import Node
+from txconsul.records.connect_ca import CAConfiguration, CAConsulProviderState, CARoot
 from txconsul.records.coordinate import Coordinate
+from txconsul.records.federation import FederationState
 from txconsul.records.health import HealthCheck
 from txconsul.records.kv import DirEntry
 from txconsul.records.prepared_query import PreparedQuery
@@ -121,6 +123,11 @@ class Tables:
         self.virtual_ips: Table[Pair, ServiceVirtualIP] = Table(
             "service-virtual-ips", journal, indexes=(self.virtual_ips_by_manual,), touches=_virtual_ip_touched
         )
+        self.ca_roots: Table[str, CARoot] = Table("connect-ca-roots", journal)
+        self.ca_builtin: Table[str, CAConsulProviderState] = Table("connect-ca-builtin", journal)
+        self.ca_config: Table[str, CAConfiguration] = Table("connect-ca-config", journal)
+        self.federation_states: Table[str, FederationState] = Table("federation-states", journal)
+
         #: By whether it is the counter.
         self.free_virtual_ips: Table[bool, FreeVirtualIP] = Table("free-virtual-ips", journal)
 
