@@ -317,6 +317,14 @@ class DatacenterTests(SynchronousTestCase):
                 router.pinged(ping.number, ping.server.datacenter == "dc1", 1000.0)
         self.assertRaises(DatacenterUnreachable, self.here[0].call, "KVS.Get", get(datacenter="dc2"))
 
+    def test_gone(self) -> None:
+        """Where nobody answers, that is told at once, and the next one is asked the next time."""
+        first = self.here[0].router.distant("dc2")
+        self.agents[first.address].gone(self.agents)
+        self.failureResultOf(self.here[0].call("KVS.Get", get(datacenter="dc2")), Unreachable)
+        self.assertNotEqual(self.here[0].router.distant("dc2"), first)
+        self.assertEqual(len(self.here[0].calls.made), 1)
+
     def test_fromClient(self) -> None:
         """A client agent has a server of its own datacenter ask."""
         client = Agent(self.agents, "10.0.0.99:0", server=False)

@@ -69,11 +69,14 @@ class Trial:
 
 def may_repeat(error: Exception, where: Place, reads: bool) -> bool:
     """
-    Whether a request that failed so may be sent again.
+    Whether a request that failed so may be sent again. To another datacenter it is sent once, as by Consul: whoever
+    asks is told at once that nobody is there, and may turn elsewhere.
 
     @param where: whom it was sent to.
     @param reads: it changes nothing.
     """
+    if where is Place.DATACENTER:
+        return False
     if isinstance(error, _NOT_DONE):
         return True
     if isinstance(error, RetryLater):
