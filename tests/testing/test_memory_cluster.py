@@ -157,6 +157,22 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual([server.ask("GET", "/v1/kv/a?raw").text for server in self.cluster.servers], ["1"] * 3)
 
 
+class DatacenterTests(SynchronousTestCase):
+    """Two datacenters."""
+
+    def test_forwarded(self) -> None:
+        """What is asked of the other datacenter is answered there."""
+        cluster = MemoryCluster(datacenters=("dc1", "dc2")).start()
+        self.addCleanup(cluster.stop)
+        here, there = cluster["server1"], cluster["dc2-server1"]
+        cluster.until(lambda: here.ask("GET", "/v1/catalog/datacenters").json() == ["dc1", "dc2"], 60)
+        cluster.advance(10)
+        self.assertEqual(here.ask("PUT", "/v1/kv/a?dc=dc2", "1").text, "true")
+        self.assertEqual(there.ask("GET", "/v1/kv/a?raw").text, "1")
+        self.assertEqual(here.ask("GET", "/v1/kv/a").status, 404)
+        self.assertIs(cluster.leader("dc2"), there)
+
+
 class CostTests(SynchronousTestCase):
     """What a cluster costs."""
 

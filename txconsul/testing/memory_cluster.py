@@ -30,8 +30,9 @@ class MemoryCluster:
     """
     Servers and clients of one or several datacenters.
 
-    Every agent is a whole one, with an HTTP API at port 8500 of its own address. One seed decides everything: the same
-    seed, with the same calls, gives the same run.
+    Every agent is a whole one, with an HTTP API at port 8500 of its own address; only the pool of all datacenters'
+    servers is left out where there is one datacenter. One seed decides everything: the same seed, with the same calls,
+    gives the same run.
 
     @ivar clock: the time of this world, an L{IReactorTime<twisted.internet.interfaces.IReactorTime>}.
     @ivar wire: the network, with all that may be wrong with it.
@@ -61,19 +62,23 @@ class MemoryCluster:
         self.client = self.wire.host("test", CLIENT_ADDRESS)
         self.agents: dict[str, MemoryAgent] = {}
         self._random = Random(f"{seed} cluster")
+        # By names, since addresses may change.
+        names = [f"server{one}" for one in range(1, servers + 1)]
         for number, datacenter in enumerate(datacenters):
             prefix = "" if number == 0 else f"{datacenter}-"
-            addresses = [f"10.{number}.0.{one}" for one in range(1, servers + 1)]
             keys: dict[str, Any] = {"datacenter": datacenter}
             if servers + clients > 1:
-                # By names, since addresses may change.
-                keys["retry_join"] = [f"{prefix}server{one}" for one in range(1, servers + 1)]
-            keys.update(configuration or {})
-            for one, address in enumerate(addresses, 1):
-                server = {"server": True, "bootstrap_expect": servers, **keys}
-                self._add(f"{prefix}server{one}", address, server)
+                keys["retry_join"] = [prefix + name for name in names]
+            if len(datacenters) > 1:
+                wide = {"retry_join_wan": names}
+            else:
+                wide = {"ports": {"serf_wan": -1}}  # a pool in which nobody else can ever be
+            for one, name in enumerate(names, 1):
+                server = {"server": True, "bootstrap_expect": servers, **keys, **wide, **(configuration or {})}
+                self._add(prefix + name, f"10.{number}.0.{one}", server)
             for one in range(1, clients + 1):
-                self._add(f"{prefix}client{one}", f"10.{number}.1.{one}", {"server": False, **keys})
+                client = {"server": False, **keys, **(configuration or {})}
+                self._add(f"{prefix}client{one}", f"10.{number}.1.{one}", client)
 
     def _add(self, name: str, address: str, configuration: Mapping[str, Any]) -> None:
         node_id = str(UUID(bytes=self._random.randbytes(16), version=4))
