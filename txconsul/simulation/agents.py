@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from txconsul.errors import DiskFailed, DiskFull
 from txconsul.simulation.agents_faults import AgentsFaults
-from txconsul.simulation.agents_workloads import PATIENCE_SECONDS, WORKLOADS, Workload
+from txconsul.simulation.agents_workloads import PATIENCE_SECONDS, WORKLOADS, Lost, Refused, Workload
 from txconsul.simulation.invariants import Broken
 from txconsul.simulation.transcript import Transcript
 from txconsul.testing.asking import Answer
@@ -222,11 +222,26 @@ class AgentsWorld:
         return answer.status == 404
 
     def _last_look(self) -> None:
-        """Every key is read once more."""
+        """
+        Every key is read once more. Whoever is asked may have been taken out of the group just now, because it was long
+        unknown to gossip; it comes back.
+        """
+        deadline = self.clock.now + HEALING_SECONDS
         for kind in self.histories:
             client = next(one for one in self.clients if type(one) is kind)
             for key in client.keys:
-                self.cluster.result(Deferred.fromCoroutine(client.look(key)))
+                while not self._looked(client, key):
+                    if self.clock.now > deadline:
+                        text = f"{key} cannot be read {HEALING_SECONDS} s after the last clients were answered"
+                        raise Broken("alive_after_healing", text, (client.client,))
+                    self._run(self.clock.now + 1.0)
+
+    def _looked(self, client: Workload, key: str) -> bool:
+        try:
+            self.cluster.result(Deferred.fromCoroutine(client.look(key)))
+        except (Refused, Lost):
+            return False
+        return True
 
     def _judge(self) -> None:
         """Is there an order that explains what was seen?"""

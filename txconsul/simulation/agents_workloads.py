@@ -23,7 +23,17 @@ from txconsul.testing.models import Appended, Lock, Register
 if TYPE_CHECKING:
     from txconsul.simulation.agents import AgentsWorld
 
-__all__ = ["PATIENCE_SECONDS", "WORKLOADS", "Appending", "Locking", "Registers", "Serving", "Workload"]
+__all__ = [
+    "PATIENCE_SECONDS",
+    "WORKLOADS",
+    "Appending",
+    "Locking",
+    "Lost",
+    "Refused",
+    "Registers",
+    "Serving",
+    "Workload",
+]
 
 #: How long a client waits for an answer before it goes on: longer than a request waits for a leader.
 PATIENCE_SECONDS = 10.0

@@ -69,9 +69,8 @@ class MemoryCluster:
             keys: dict[str, Any] = {"datacenter": datacenter}
             if servers + clients > 1:
                 keys["retry_join"] = [prefix + name for name in names]
-            if len(datacenters) > 1:
-                wide = {"retry_join_wan": names}
-            else:
+            wide: dict[str, Any] = {"retry_join_wan": names}
+            if len(datacenters) == 1:
                 wide = {"ports": {"serf_wan": -1}}  # a pool in which nobody else can ever be
             for one, name in enumerate(names, 1):
                 server = {"server": True, "bootstrap_expect": servers, **keys, **wide, **(configuration or {})}
