@@ -9,6 +9,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from txconsul.agent.server_part import ServerPart
 from txconsul.agent.server_port import OwnPort, PortClosed
 from txconsul.metrics.metrics import Metrics
 from txconsul.records.raft import Configuration, Server
@@ -128,10 +129,17 @@ class PortTests(SynchronousTestCase):
         """Who cannot listen there is told why."""
         agent = MemoryCluster().start()["server1"]
         assert agent.agent is not None
-        running = agent.agent.port
+        part = agent.agent.part
+        assert isinstance(part, ServerPart)
+        running = part.port
         failures: list[Failure] = []
         port = OwnPort(
-            running._configuration, agent.node_id, running._network, failed=failures.append, metrics=Metrics()
+            running._configuration,
+            agent.node_id,
+            running._network,
+            running._dialer,
+            failed=failures.append,
+            metrics=Metrics(),
         )
         port.startService()
         self.assertIsInstance(failures[0].value, PortClosed)

@@ -14,6 +14,8 @@ from txconsul.endpoints.leading import Leading
 from txconsul.endpoints.methods import METHODS
 from txconsul.endpoints.placing import Me
 from txconsul.endpoints.site import Site
+from txconsul.errors import RequestRefused
+from txconsul.records.operator import AutopilotHealthReply, AutopilotState
 from txconsul.records.query import Context
 from txconsul.records.raft import Configuration, Server
 from txconsul.records.session import Session
@@ -64,6 +66,30 @@ class Committing:
     def last_contact(self) -> float:
         """As it was set."""
         return self.contact
+
+    def remove(self, id: str) -> Deferred[int]:
+        """There is nobody else."""
+        return fail(RequestRefused("the last voter cannot be removed"))
+
+    def transfer_leadership(self, to: str | None = None) -> Deferred[None]:
+        """There is nobody else."""
+        return fail(RequestRefused("cannot find peer"))
+
+
+class NobodyLooks:
+    """An autopilot that has seen nothing."""
+
+    def last_index(self, id: str) -> int:
+        """Nothing was told."""
+        return 0
+
+    def reply(self) -> AutopilotHealthReply:
+        """Nothing is known."""
+        return AutopilotHealthReply()
+
+    def state(self) -> AutopilotState:
+        """Nothing is known."""
+        return AutopilotState()
 
     def stats(self) -> dict[str, str]:
         """What is known of a log."""
@@ -142,6 +168,7 @@ class Served:
             facts=NoFacts(),
             snapshots=None,
         )
+        self.site.autopilot = NobodyLooks()
         self.door = Door(self.site, METHODS)
 
     def call(self, method: str, request: Any) -> Any:

@@ -23,15 +23,13 @@ from txconsul.agent import identity, reloading
 from txconsul.agent.antientropy import AntiEntropy
 from txconsul.agent.cached import agent_cache, fetch_limits, measure
 from txconsul.agent.check_settings import check_identity, check_limits, check_surroundings
-from txconsul.agent.configuration.addresses import Address
+from txconsul.agent.client_part import ClientPart
+from txconsul.agent.configuration.addresses import Address, is_any
 from txconsul.agent.configuration.model import Configuration, UnixSockets
 from txconsul.agent.debug_config import debug_config
-from txconsul.agent.departing import Departing
 from txconsul.agent.dns import dns_server
 from txconsul.agent.facts import AgentFacts, Portrait
-from txconsul.agent.gathering import Gathering
-from txconsul.agent.gauges import runtime_gauges, server_gauges, state_gauges
-from txconsul.agent.group import PoolGroup
+from txconsul.agent.gauges import runtime_gauges
 from txconsul.agent.https import https_options
 from txconsul.agent.joining.configured import configured_joins
 from txconsul.agent.last_seen import LastSeen, last_seen_file
@@ -49,8 +47,7 @@ from txconsul.agent.remote_exec import RemoteExec
 from txconsul.agent.routing import Routing
 from txconsul.agent.running_checks import RunningChecks
 from txconsul.agent.server import Server
-from txconsul.agent.server_port import OwnPort
-from txconsul.agent.server_settings import server_settings
+from txconsul.agent.server_part import ServerPart
 from txconsul.agent.stats import agent_stats
 from txconsul.agent.stores import Stores
 from txconsul.agent.telemetry import Telemetry, metrics_for
@@ -60,10 +57,8 @@ from txconsul.agent.watching.cursors import Cursors
 from txconsul.agent.watching.telling import handler_of
 from txconsul.agent.watching.watcher import Watcher, Watchers
 from txconsul.codec.duration import SECOND
-from txconsul.codec.gotime import pack_time
 from txconsul.dns.server import DNSServer
 from txconsul.errors import TxconsulError
-from txconsul.gossip import GossipPool
 from txconsul.http.api import API
 from txconsul.http.bodies import Bodies
 from txconsul.http.parameters import ReadDefaults
@@ -74,7 +69,7 @@ from txconsul.interfaces import INetwork
 from txconsul.leader.presence import own_registration
 from txconsul.net.tls import Renewable, wrap
 from txconsul.records.catalog import RegisterRequest
-from txconsul.serf.outputs import Event, EventKind, MemberEvent
+from txconsul.rpc.dialing import Dialer
 
 __all__ = ["Agent"]
 
@@ -105,8 +100,8 @@ class Agent(MultiService):
     """
     One agent.
 
-    @ivar server: the server part.
-    @ivar port: the port at which servers meet.
+    @ivar part: what it is to its datacenter.
+    @ivar door: where everything is asked; C{site} is what is behind it.
     @ivar pools: the gossip pools that it belongs to.
     @ivar routing: its way to servers.
     @ivar leaving: how it leaves them.
@@ -153,41 +148,37 @@ class Agent(MultiService):
         self.pools = self._make_pools()
         self.pools.setServiceParent(self)
         PoolMetrics(self.pools, self._telemetry.metrics, configuration.datacenter, self._clock).setServiceParent(self)
-        self.port = self._make_port()
+        host = configuration.rpc_bind.host
+        self._dialer = Dialer(network, bind_address="" if is_any(host) else host)
         self.routing = self._make_routing()
         self.routing.setServiceParent(self)
-        self._group = PoolGroup(self.pools.lan, configuration.datacenter, self.routing.stats)
-        self.server = self._make_server()
-        self._gathering = self._make_gathering()
-        if configuration.bootstrap_expect > 1:
-            self._gathering.setServiceParent(self)
-        self.port.serve(self.server, self.pools)
-        self.port.setServiceParent(self)
-        self.server.setServiceParent(self)
-        self.server.site.pools = self.pools
-        self.server.site.elsewhere = self.routing.forwarder
-        self.server.site.other_datacenters = self.routing.other_datacenters
-        self.pools.listen(self._hear)
+        self._facts = self._make_facts()
+        self.part = self._make_part()
+        self.part.setServiceParent(self)
+        self.door, self.site = self.part.door, self.part.site
+        self.site.pools = self.pools
+        self.site.elsewhere = self.routing.forwarder
+        self.site.other_datacenters = self.routing.other_datacenters
+        self.pools.listen(self.part.heard)
         note = last_seen_file(configuration)
         if note is not None:
             LastSeen(note, outside.now_utc, self._clock, stores.worker).setServiceParent(self)
-        departing = Departing(stores.node_id, self.server.consensus, self._clock)
-        self.leaving = Leaving(configuration, self.pools, self._clock, ended, departing)
-        self.server.site.leave = self.leaving.leave
-        self.cache = agent_cache(configuration, self.server.door, self._clock, self._rng)
+        self.leaving = Leaving(configuration, self.pools, self._clock, ended, self.part.departing)
+        self.site.leave = self.leaving.leave
+        self.cache = agent_cache(configuration, self.door, self._clock, self._rng)
         measure(self.cache, self._telemetry.metrics)
         self.local = LocalState(configuration.check_update_interval, configuration.discard_check_output, self._rng)
         self._check_surroundings = check_surroundings(configuration, network)
         self._running_checks = self._make_running_checks()
         self._registrations = self._make_registrations()
         self._registrations.setServiceParent(self)
-        self.server.site.local = self._registrations
-        self.server.site.reload = self.reload
+        self.site.local = self._registrations
+        self.site.reload = self.reload
         self._anti_entropy = self._make_anti_entropy()
-        self.server.site.told = self._anti_entropy.settled
+        self.site.told = self._anti_entropy.settled
         self._user_events = self._make_user_events()
-        self.server.site.events = self._user_events
-        self._api = API(self.server.door, self._http_settings(), ROUTES, self.cache, self._telemetry.metrics)
+        self.site.events = self._user_events
+        self._api = API(self.door, self._http_settings(), ROUTES, self.cache, self._telemetry.metrics)
         self._cursors = Cursors(configuration.data_dir or None)
         self._watchers = Watchers(self._cursors, self._make_watcher)
         self._watchers.change(configured_watches(configuration.watches))
@@ -201,8 +192,7 @@ class Agent(MultiService):
         metrics = metrics_for(it.telemetry, outside.hostname, outside.now_utc())
         telemetry = Telemetry(metrics, self._clock, outside.now_utc)
         metrics.gauges(lambda: runtime_gauges(telemetry))
-        metrics.gauges(lambda: server_gauges(self.server))
-        metrics.gauges(lambda: state_gauges(self.server, it.datacenter))
+        metrics.gauges(lambda: self.part.gauges())
         if it.telemetry.enable_host_metrics:
             times = CPUTimes()
             metrics.gauges(lambda: host_gauges(times, it.data_dir))
@@ -222,67 +212,56 @@ class Agent(MultiService):
             joined=self._tell_ready,
         )
 
-    def _make_port(self) -> OwnPort:
-        return OwnPort(
-            self._configuration,
-            self._stores.node_id,
-            self._network,
-            failed=self._failed,
-            metrics=self._telemetry.metrics,
-        )
-
     def _make_routing(self) -> Routing:
         return Routing(
             self._configuration,
             self._network,
-            self.port.dialer,
+            self._dialer,
             self.pools,
             self._outside.fork_random(),
-            lambda: self.server.consensus.leader_address,
+            lambda: self.part.leader_address(),
         )
 
-    def _make_server(self) -> Server:
-        it = self._configuration
-        self._facts = AgentFacts(
+    def _make_facts(self) -> AgentFacts:
+        return AgentFacts(
             self._portrait(),
             lambda: debug_config(self._shown, self._stores.node_id),
-            lambda: None if it.disable_coordinates else self.server.site.position,
-            lambda: agent_stats(it, self.server, self.pools, self.local, self._running_checks),
+            lambda: None if self._configuration.disable_coordinates else self.site.position,
+            lambda: agent_stats(self.part, self.pools, self.local, self._running_checks),
             self._telemetry,
             self.pools,
         )
-        return Server(
-            server_settings(it, self._stores.node_id, self._own_registration()),
-            log_store=self._stores.log,
-            stable_store=self._stores.stable,
-            snapshot_store=self._stores.snapshots,
-            transport=self.port.raft,
-            clock=self._clock,
-            rng=self._outside.fork_random(),
-            wall=lambda: pack_time(self._outside.wall_ns()),
-            new_id=self._outside.new_id,
+
+    def _make_part(self) -> ServerPart | ClientPart:
+        metrics = self._telemetry.metrics
+        if not self._configuration.server:
+            return ClientPart(
+                self._configuration,
+                self._network,
+                self._outside,
+                pools=self.pools,
+                facts=self._facts,
+                metrics=metrics,
+            )
+        return ServerPart(
+            self._configuration,
+            self._stores,
+            self._network,
+            self._outside,
+            dialer=self._dialer,
+            pools=self.pools,
+            routing=self.routing,
             facts=self._facts,
+            metrics=metrics,
+            registration=self._own_registration(),
             failed=self._failed,
-            metrics=self._telemetry.metrics,
-            group=self._group,
         )
 
-    def _make_gathering(self) -> Gathering:
-        it = self._configuration
-        return Gathering(
-            it.bootstrap_expect,
-            it.datacenter,
-            self._group.parts,
-            self.routing.peers,
-            self.server.consensus,
-            self._clock,
-        )
-
-    def _hear(self, pool: GossipPool, event: Event) -> None:
-        """Gossip tells of a member."""
-        if pool is self.pools.lan and isinstance(event, MemberEvent):
-            self.server.reconcile.heard(event.member, reaped=event.kind is EventKind.REAP)
-            self._gathering.look()
+    @property
+    def server(self) -> Server:
+        """The server of an agent that is one."""
+        assert isinstance(self.part, ServerPart), "a client agent has no server"
+        return self.part.server
 
     def _portrait(self) -> Portrait:
         it = self._configuration
@@ -311,7 +290,7 @@ class Agent(MultiService):
         it = self._configuration
         return RunningChecks(
             self.local,
-            self.server.door,
+            self.door,
             self._check_surroundings,
             it.datacenter,
             self._rng,
@@ -335,11 +314,11 @@ class Agent(MultiService):
     def _make_anti_entropy(self) -> AntiEntropy:
         return AntiEntropy(
             self.local,
-            self.server.door,
+            self.door,
             _node_of(self._own_registration()),
             self._clock,
             self._rng,
-            lambda: len(self.server.store.catalog.nodes()[1]),
+            lambda: len(self.pools.lan.core.members),
         )
 
     def _make_user_events(self) -> UserEvents:
@@ -352,16 +331,14 @@ class Agent(MultiService):
 
     def _make_remote_exec(self) -> RemoteExec:
         it = self._configuration
-        commands = RemoteExec(
-            self.server.door, it.datacenter, it.node_name, self._check_surroundings.start, self._clock
-        )
+        commands = RemoteExec(self.door, it.datacenter, it.node_name, self._check_surroundings.start, self._clock)
         commands.setServiceParent(self)
         return commands
 
     def _make_position(self) -> TellPosition:
-        it, site = self._configuration, self.server.site
+        it, site = self._configuration, self.site
         return TellPosition(
-            self.server.door,
+            self.door,
             it.datacenter,
             it.node_name,
             lambda: site.position,
@@ -457,7 +434,7 @@ class Agent(MultiService):
             data=it.data_dir or "in memory",
         )
         super().startService()
-        self.server.ready.addCallback(self._led)
+        self.part.ready.addCallback(self._led)
         listening = Deferred.fromCoroutine(self._listen(max(files - FILES_RESERVED, FILES_RESERVED)))
         listening.addErrback(self._failed)
 
@@ -493,7 +470,7 @@ class Agent(MultiService):
             reloading.at_once(lambda it: self.cache.limit(fetch_limits(it))),
             reloading.metric_rules(self._telemetry),
             reloading.check_output(self.local),
-            reloading.snapshots(self.server.consensus),
+            *self.part.reloadable(),
             reloading.at_once(self._change_node_meta),
         ]
         if change_log_level is not None:
@@ -506,7 +483,7 @@ class Agent(MultiService):
         self._configuration = msgspec.structs.replace(self._configuration, node_meta=it.node_meta)
         self._facts.portrait = self._portrait()
         registration = self._own_registration()
-        self.server.reconcile.change(registration)
+        self.part.register(registration)
         self._anti_entropy.change_node(_node_of(registration))
 
     def hang_up(self) -> None:
@@ -561,7 +538,7 @@ class Agent(MultiService):
             self._dns.stop()
         self._watchers.stopService()
         self.cache.close()
-        self.server.door.close()
+        self.door.close()
         self.local.wake_watchers()
         self._user_events.wake()
         self._facts.end()

@@ -14,7 +14,6 @@ from twisted.internet.interfaces import IProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txconsul.agent.configuration.addresses import is_any
 from txconsul.agent.configuration.model import Configuration
 from txconsul.agent.pools import Pools
 from txconsul.agent.server import Server
@@ -45,7 +44,6 @@ class OwnPort(Service):
     This server's port.
 
     @ivar port: what listens there: a table of first bytes.
-    @ivar dialer: opens connections to the ports of others.
     @ivar raft: how the servers' Raft speaks by them.
     @ivar listening: where it listens, once it does.
     """
@@ -58,12 +56,14 @@ class OwnPort(Service):
         configuration: Configuration,
         node_id: str,
         network: INetwork,
+        dialer: Dialer,
         *,
         failed: Callable[[Failure], object],
         metrics: Metrics,
     ) -> None:
         """
         @param node_id: the node's UUID.
+        @param dialer: opens connections to the ports of others.
         @param failed: told if the port cannot be opened.
         """
         it = self._configuration = configuration
@@ -80,8 +80,7 @@ class OwnPort(Service):
             connections_per_client_max=it.limits.rpc_max_conns_per_client,
             metrics=metrics,
         )
-        host = it.rpc_bind.host
-        self.dialer = Dialer(network, bind_address="" if is_any(host) else host)
+        self._dialer = dialer
         heartbeat = Timing.multiplied(it.performance.raft_multiplier).heartbeat
         self.raft = RaftTransport(
             node_id,
@@ -131,7 +130,7 @@ class OwnPort(Service):
             self._addresses[server.id] = server.address
 
     def _dial(self, address: str, protocol: IProtocol) -> Deferred[None]:
-        return self.dialer.dial(Peer(address, address, self._configuration.datacenter), FirstByte.RAFT, protocol)
+        return self._dialer.dial(Peer(address, address, self._configuration.datacenter), FirstByte.RAFT, protocol)
 
     # ---- coming and going ----
 

@@ -11,11 +11,10 @@ import platform
 import threading
 
 from txconsul import CONSUL_VERSION, __version__
-from txconsul.agent.configuration.model import Configuration
 from txconsul.agent.local import LocalState
+from txconsul.agent.part import Part
 from txconsul.agent.pools import Pools
 from txconsul.agent.running_checks import RunningChecks
-from txconsul.agent.server import Server
 
 __all__ = ["agent_stats"]
 
@@ -23,11 +22,8 @@ __all__ = ["agent_stats"]
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def agent_stats(
-    configuration: Configuration, server: Server, pools: Pools, local: LocalState, checks: RunningChecks
-) -> dict[str, dict[str, str]]:
+def agent_stats(part: Part, pools: Pools, local: LocalState, checks: RunningChecks) -> dict[str, dict[str, str]]:
     """Numbers and words by topic."""
-    consensus = server.consensus
     return {
         "agent": {
             "check_monitors": str(checks.count(ttl=False)),
@@ -42,15 +38,7 @@ def agent_stats(
             "version_metadata": "",
             "txconsul": __version__,
         },
-        "consul": {
-            "acl": "enabled" if configuration.acl.enabled else "disabled",
-            "bootstrap": str(configuration.bootstrap).lower(),
-            "known_datacenters": str(1 + len(server.site.other_datacenters())),
-            "leader": str(consensus.is_leader).lower(),
-            "leader_addr": consensus.leader_address,
-            "server": "true",
-        },
-        "raft": consensus.stats(),
+        **part.stats(),
         "runtime": _runtime(),
         **pools.stats(),
     }

@@ -23,8 +23,6 @@ def check(configuration: Configuration) -> Configuration:
     @raise ConfigurationError: the agent would not be what the configuration asks for.
     """
     it = configuration
-    if not it.server:
-        raise ConfigurationError("server: client agents are not in this release of txconsul; set 'server = true'")
     if it.acl.enabled:
         raise ConfigurationError(
             "acl.enabled: ACLs are not in this release of txconsul, so that everybody could do everything"

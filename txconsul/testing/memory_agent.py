@@ -77,7 +77,7 @@ class MemoryAgent:
     @property
     def leads(self) -> bool:
         """Is it the leader, as far as it knows, and established as such?"""
-        return self.agent is not None and self.agent.server.site.me.is_leader
+        return self.agent is not None and self.agent.site.me.is_leader
 
     def start(self, address: str | None = None) -> None:
         """

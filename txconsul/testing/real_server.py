@@ -159,7 +159,7 @@ class TestServer:
         stores = volatile(self._reactor, configuration.node_id or outside.new_id())
         self._agent = agent = Agent(configuration, stores, self._network, outside, failed, ended=self.stop)
         dns = self._network.listening(_DNS) if configuration.dns_addresses else succeed(0)
-        parts: list[Deferred[Any]] = [self._network.listening(_HTTP), dns, agent.server.ready]
+        parts: list[Deferred[Any]] = [self._network.listening(_HTTP), dns, agent.part.ready]
         gatherResults(parts).addCallbacks(ready, failed)
         agent.startService()
         return started
