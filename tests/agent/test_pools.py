@@ -368,7 +368,7 @@ class LeavingTests(PoolsTestCase):
         leaving, done = self.leaving(two, clock)
         first, second = leaving.leave(), leaving.leave()
         yield self.until(lambda: bool(clock.getDelayedCalls()))
-        self.assertEqual((known(one.wan)["two.dc1"], known(one.lan)["two"]), (Status.LEFT, Status.LEFT))
+        yield self.until(lambda: known(one.wan)["two.dc1"] is known(one.lan)["two"] is Status.LEFT)
         clock.advance(4.9)
         self.assertEqual(done, ["handed over"])
         clock.advance(0.1)

@@ -19,7 +19,7 @@ class ClusterTestCase(SynchronousTestCase):
 
     def begin(self, *datacenters: str) -> None:
         """Start three servers in each."""
-        keys = {"bootstrap_expect": 0, "performance": {"raft_multiplier": 1}}
+        keys = {"ports": {"serf_wan": 8302}, "bootstrap_expect": 0, "performance": {"raft_multiplier": 1}}
         self.cluster = MemoryCluster(servers=3, datacenters=datacenters, configuration=keys)
         for agent in self.cluster.servers:
             agent.start()

@@ -293,8 +293,9 @@ class ServerTests(ClientTestCase):
 
     def test_status(self) -> None:
         """A lone server leads itself."""
-        self.assertEqual(self.client.status.leader(), "127.0.0.1:8300")
-        self.assertEqual(self.client.status.peers(), ["127.0.0.1:8300"])
+        leader = self.client.status.leader()
+        self.assertRegex(leader, r"127\.[0-9.]+:8300")
+        self.assertEqual(self.client.status.peers(), [leader])
 
     def test_self(self) -> None:
         """What the agent tells of itself and of its members."""
@@ -314,7 +315,8 @@ class ServerTests(ClientTestCase):
         )
         self.assertIs(registered, True)
         nodes = {node["Node"]: node["Address"] for node in catalog.nodes()[1]}
-        self.assertEqual((nodes[name], nodes["one"]), ("10.0.0.1", "127.0.0.1"))
+        self.assertEqual(nodes[name], "10.0.0.1")
+        self.assertTrue(nodes["one"].startswith("127."))
         self.assertEqual(catalog.services()[1]["web"], ["v1"])
         self.assertEqual(catalog.services()[1]["consul"], [])
         checks = {check["CheckID"]: check["Status"] for check in self.client.health.node(name)[1]}

@@ -75,6 +75,10 @@ class Committing:
         """There is nobody else."""
         return fail(RequestRefused("cannot find peer"))
 
+    def stats(self) -> dict[str, str]:
+        """What is known of a log."""
+        return {"last_contact": "0", "last_log_index": str(self.last_index), "last_log_term": "2"}
+
 
 class NobodyLooks:
     """An autopilot that has seen nothing."""
@@ -90,10 +94,6 @@ class NobodyLooks:
     def state(self) -> AutopilotState:
         """Nothing is known."""
         return AutopilotState()
-
-    def stats(self) -> dict[str, str]:
-        """What is known of a log."""
-        return {"last_contact": "0", "last_log_index": str(self.last_index), "last_log_term": "2"}
 
 
 class Timers:
