@@ -206,7 +206,6 @@ class SupervisorTests(ProcessTestCase):
             ({"performance": {"raft_multiplier": 20}}, "performance.raft_multiplier"),
             ({"bootstrap": True, "bootstrap_expect": 3}, "mutually exclusive"),
             ({"log_level": "loud"}, "loud"),
-            ({"server": False, "bootstrap_expect": 0}, "client agents are not in this release"),
             ({"acl": {"enabled": True}}, "acl.enabled"),
         ):
             process = self.run_agent("-config-file", self.configuration(**change))

@@ -27,6 +27,8 @@ class ReloadTests(ProcessTestCase):
         places = {"addresses": {"http": f"unix://{self.socket_path}", "dns": host}, "ports": {"dns": port}}
         process = self.started(**places)
         process.wait_for("Listening for DNS")
+        # answered when the node is registered
+        self.ask("GET", "/v1/catalog/node/one?index=1&wait=20s")
         found = []
         for ttl in ("0s", "7s"):
             self.reload(**places, dns_config={"node_ttl": ttl}, domain="other.")

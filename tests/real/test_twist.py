@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.real.process import ESTABLISHED, ROOT, Process, ProcessTestCase
+from tests.real.process import ROOT, Process, ProcessTestCase
 
 TWIST = (sys.executable, "-c", "import sys; from twisted.application.twist._twist import Twist; Twist.main()")
 
@@ -32,7 +32,7 @@ class TwistTests(ProcessTestCase):
         """A server elects itself, keeps its data in ./txconsul-data, and has it after a SIGKILL."""
         for stop in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
             process = self.twist("--server", "--dc", "dc1", self.listening())
-            process.wait_for(ESTABLISHED)
+            self.wait_until_it_serves(process)
             self.put(f"key/{stop}", "kept")
             self.assertEqual(self.ask("GET", "/v1/agent/self").json()["Config"]["Datacenter"], "dc1")
             process.signal(stop)
@@ -40,14 +40,14 @@ class TwistTests(ProcessTestCase):
             self.assertNotIn("Traceback", process.output)
         self.assertTrue((self.directory / "txconsul-data" / "raft" / "vote").is_file())
         process = self.twist("--server", self.listening())
-        process.wait_for(ESTABLISHED)
+        self.wait_until_it_serves(process)
         self.assertEqual(len(self.ask("GET", "/v1/kv/?keys").json()), 3)
 
     def test_cleanStop(self) -> None:
         """A termination signal or an interrupt stops it with status 0, a hang-up does not stop it."""
         for stop in (signal.SIGTERM, signal.SIGINT):
             process = self.twist("--server", self.listening())
-            process.wait_for(ESTABLISHED)
+            self.wait_until_it_serves(process)
             process.signal(signal.SIGHUP)
             process.wait_for("The configuration was read again")
             process.signal(stop)
@@ -64,7 +64,6 @@ class TwistTests(ProcessTestCase):
             (["--server", "-config-file", str(path)], "invalid config key ports.htttp"),
             (["--server", "-config-file", str(self.directory / "absent.json")], "absent.json"),
             (["--server", "-bind", "not an address"], "bind_addr"),
-            ([], "client agents are not in this release"),
         ):
             process = self.twist(*arguments)
             self.assertEqual(process.wait(), 64, process.output)
@@ -80,7 +79,7 @@ class TwistTests(ProcessTestCase):
     def test_inMemory(self) -> None:
         """C{--dev} keeps nothing on disk."""
         process = self.twist("--dev", self.listening())
-        process.wait_for(ESTABLISHED)
+        self.wait_until_it_serves(process)
         self.put("a", "1")
         self.stopped(process)
         self.assertFalse((self.directory / "txconsul-data").exists())
@@ -88,7 +87,7 @@ class TwistTests(ProcessTestCase):
     def test_damagedData(self) -> None:
         """Damaged data ends it with status 1, and names the file."""
         process = self.twist("--server", self.listening())
-        process.wait_for(ESTABLISHED)
+        self.wait_until_it_serves(process)
         process.kill()
         vote = self.directory / "txconsul-data" / "raft" / "vote"
         vote.write_bytes(vote.read_bytes()[:100])
@@ -103,7 +102,7 @@ class TwistTests(ProcessTestCase):
             process = self.run_program(
                 *TWIST, "--log-format=text", f"--reactor={reactor}", "txconsul", "--server", self.listening()
             )
-            process.wait_for(ESTABLISHED)
+            self.wait_until_it_serves(process)
             self.put(f"by/{reactor}", "1")
             self.assertEqual(self.value(f"by/{reactor}"), b"1")
             self.stopped(process)

@@ -82,6 +82,9 @@ class Reconcile(Service):
         super().startService()
         self._retry = False
         self._look_at_all()
+        if self._turn is not None and self._turn.active():  # the first few at once: clients wait for this node
+            self._turn.cancel()
+            self._look_at_some()
 
     def stopService(self) -> None:
         """Leadership was lost: the next leader looks."""
