@@ -42,6 +42,10 @@ __all__ = ["Door"]
 
 Endpoint = Read | Write | ServerMethod
 
+#: Whose answers may be too old for their askers, so that the leader is asked instead. Of the others, as Consul has it,
+#: also an old answer is better than none while nobody leads.
+HEED_AGE = ("Catalog.", "Health.", "PreparedQuery.", "Operator.")
+
 
 @implementer(ICaller)
 class Door:
@@ -119,7 +123,12 @@ class Door:
 
     def _place(self, endpoint: Endpoint, request: Any, context: Context, trial: Trial | None) -> Any:
         stale = endpoint.rule is Read.rule and request.options.allow_stale
-        if stale and request.options.max_stale_duration and type(context) is not Relayed:
+        if (
+            stale
+            and request.options.max_stale_duration
+            and type(context) is not Relayed
+            and endpoint.name.startswith(HEED_AGE)
+        ):
             return self._fresh_enough(endpoint, request, context, trial)
         where = place(endpoint.rule, request.datacenter, stale, self.site.me)
         if where is Place.HERE:
