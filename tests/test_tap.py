@@ -56,8 +56,6 @@ class OptionsTests(SynchronousTestCase):
         """What cannot be used ends twist with its usage error, which names flag or key."""
         for arguments, word in (
             (["--sever"], "-sever"),
-            (["--server", "--bootstrap-expect", "3"], "bootstrap_expect"),
-            ([], "server"),
             (["--server", "-hcl", "colour = 1"], "colour"),
             (["--server", "-hcl", "acl { enabled = true }"], "acl.enabled"),
             (["--server", "-node-id", "x"], "NodeID"),
