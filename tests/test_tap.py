@@ -58,6 +58,7 @@ class OptionsTests(SynchronousTestCase):
             (["--sever"], "-sever"),
             (["--server", "-hcl", "colour = 1"], "colour"),
             (["--server", "-hcl", "acl { enabled = true }"], "acl.enabled"),
+            (["--server", "-hcl", "tls { internal_rpc { verify_outgoing = true } }"], "tls.internal_rpc"),
             (["--server", "-node-id", "x"], "NodeID"),
         ):
             self.assertIn(word, str(self.assertRaises(UsageError, self.options, *arguments)))

@@ -83,7 +83,8 @@ class OwnTagsTests(ConfigurationTestCase):
             ({"protocol": 3}, {"vsn": "3", "vsn_min": "2", "vsn_max": "3"}, set()),
             ({"bootstrap_expect": 1}, {"bootstrap": "1"}, {"expect"}),
             ({"bootstrap_expect": 3}, {"expect": "3"}, {"bootstrap"}),
-            ({"tls": {"internal_rpc": {"ca_path": "x"}}}, {"use_tls": "1"}, set()),
+            # An authority is for checks, too: others are not told to use TLS, which is not spoken here yet.
+            ({"tls": {"internal_rpc": {"ca_path": "x"}}}, {}, {"use_tls"}),
             ({"acl": {"enabled": True}}, {"acls": "1"}, {"use_tls"}),
         ):
             tags = server_tags(self.configuration(**values), ID)

@@ -39,7 +39,7 @@ class HTTPSTests(ProcessTestCase):
         self.process = self.started(
             addresses={"http": f"unix://{self.socket_path}", "https": self.host},
             ports={"https": self.port},
-            tls={"defaults": {**files, **tls}},
+            tls={"https": {**files, **tls}},
             limits=limits or {},
         )
         self.process.wait_for("Listening for HTTPS")

@@ -27,6 +27,12 @@ def check(configuration: Configuration) -> Configuration:
         raise ConfigurationError(
             "acl.enabled: ACLs are not in this release of txconsul, so that everybody could do everything"
         )
+    rpc = it.tls.internal_rpc
+    if rpc.verify_incoming or rpc.verify_outgoing or rpc.verify_server_hostname:
+        raise ConfigurationError(
+            "tls.internal_rpc (or tls.defaults): TLS between agents is not in this release of txconsul, so that RPC "
+            "and Raft would be in clear and open to everybody; what is for HTTPS alone belongs in tls.https"
+        )
     told = []
     idle = set_without_effect(it.origins, it.raw)
     if idle:

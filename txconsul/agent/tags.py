@@ -78,8 +78,6 @@ def server_tags(configuration: Configuration, node_id: str, *, wan: bool = False
         tags["bootstrap"] = "1"
     if it.bootstrap_expect:
         tags["expect"] = str(it.bootstrap_expect)
-    if it.tls.internal_rpc.ca_file or it.tls.internal_rpc.ca_path:
-        tags["use_tls"] = "1"
     return tags
 
 
