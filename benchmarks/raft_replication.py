@@ -1,7 +1,7 @@
 """
 What replication costs: three consensus instances over loopback in one process, their logs on disk.
 
-C{python benchmarks/raft_replication.py [IN_FLIGHT ...]} prints CPU microseconds a committed entry, over all three
+C{python -m benchmarks.raft_replication [IN_FLIGHT ...]} prints CPU microseconds a committed entry, over all three
 servers and their log threads, entries a second, and how many entries an append carried. With C{--profile} also where
 the time of the reactor's thread went.
 """
@@ -13,18 +13,16 @@ import pstats
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import Any, BinaryIO
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
-from zope.interface import implementer
 
+from benchmarks.raft_propose import Nothing
 from txconsul.consensus import Consensus
 from txconsul.consensus.snapshots import SnapshotPolicy
-from txconsul.interfaces import IStateMachine
 from txconsul.net.direct import DirectNetwork
 from txconsul.raft.timing import Timing
 from txconsul.records.raft import Configuration, Server
@@ -38,30 +36,6 @@ from txconsul.storage.worker import DiskThread
 ENTRIES = 20_000
 #: A write of a small key.
 DATA = b"\x02" + bytes(180)
-
-
-@implementer(IStateMachine)
-class Nothing:
-    """A state machine that costs nothing."""
-
-    def apply(self, index: int, data: bytes, record: object) -> object:
-        """See L{IStateMachine.apply}."""
-        return True
-
-    def apply_piece(self, index: int, term: int, data: bytes, extensions: bytes) -> object:
-        """See L{IStateMachine.apply_piece}."""
-        return None
-
-    def applied(self, index: int) -> None:
-        """See L{IStateMachine.applied}."""
-
-    def freeze(self) -> Iterator[bytes]:
-        """See L{IStateMachine.freeze}."""
-        return iter(())
-
-    def restore(self, stream: BinaryIO) -> Iterator[float]:
-        """See L{IStateMachine.restore}."""
-        return iter(())
 
 
 async def group(reactor: Any, directory: Path) -> list[Consensus]:

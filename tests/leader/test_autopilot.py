@@ -95,7 +95,7 @@ class Gossip:
 class AutopilotTests(SynchronousTestCase):
     """L{Autopilot} while leading."""
 
-    def make(self, raft: Raft, gossip: Gossip) -> Autopilot:
+    def make(self, raft: Raft, gossip: Gossip, silence: float = 0.0) -> Autopilot:
         """One that runs."""
         self.clock = Clock()
         autopilot = Autopilot(
@@ -105,6 +105,7 @@ class AutopilotTests(SynchronousTestCase):
             DEFAULT_AUTOPILOT,
             self.clock,
             lambda: pack_time(int((1_000_000 + self.clock.seconds()) * SECOND)),
+            silence,
         )
         autopilot.startService()
         self.addCleanup(lambda: autopilot.running and autopilot.stopService())
@@ -148,6 +149,15 @@ class AutopilotTests(SynchronousTestCase):
         question.callback(UP_TO_DATE)
         self.pass_(LOOK_SECONDS)
         self.assertTrue(autopilot.reply().healthy)
+
+    def test_quietLeader(self) -> None:
+        """A follower may have heard nothing for as long as its leader may be silent, and the threshold beside."""
+        gossip = Gossip("ab")
+        autopilot = self.make(Raft("ab"), gossip, silence=1.0)
+        for contact, well in ((1.1, True), (1.3, False)):
+            gossip.answers["b"] = UP_TO_DATE._replace(last_contact=contact)
+            self.pass_(LOOK_SECONDS)
+            self.assertIs(autopilot.reply().healthy, well)
 
     def test_promoted(self) -> None:
         """A server that is well becomes a voter."""

@@ -13,7 +13,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import msgspec
-from twisted.application.service import MultiService
+from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -139,6 +139,7 @@ class Agent(MultiService):
         self._reread = reread
         self._shown = configuration
         self._ports: list[Any] = []
+        self._telling: list[Service] = []
         self._factories: list[HTTPFactory] = []
         self._dns: DNSServer | None = None
         self._pid_file = PidFile(configuration.pid_file)
@@ -163,7 +164,7 @@ class Agent(MultiService):
         note = last_seen_file(configuration)
         if note is not None:
             LastSeen(note, outside.now_utc, self._clock, stores.worker).setServiceParent(self)
-        self.leaving = Leaving(configuration, self.pools, self._clock, ended, self.part.departing)
+        self.leaving = Leaving(configuration, self.pools, self._clock, ended, self.part.departing, self._fall_silent)
         self.site.leave = self.leaving.leave
         self.cache = agent_cache(configuration, self.door, self._clock, self._rng)
         measure(self.cache, self._telemetry.metrics)
@@ -373,10 +374,18 @@ class Agent(MultiService):
         if not self._configuration.retry_join:  # or else once that is done
             self._tell_ready()
         if self.running:
-            self._anti_entropy.setServiceParent(self)
             self._watchers.setServiceParent(self)
+            self._telling.append(self._anti_entropy)
             if not self._configuration.disable_coordinates:
-                self._make_position().setServiceParent(self)
+                self._telling.append(self._make_position())
+            for service in self._telling:
+                service.setServiceParent(self)
+
+    def _fall_silent(self) -> None:
+        """The agent leaves: what it says to the catalog would take its node back in."""
+        for service in self._telling:
+            service.disownServiceParent()
+        self._telling.clear()
 
     def _http_settings(self) -> HTTPSettings:
         it = self._configuration

@@ -39,8 +39,11 @@ class Leaving:
         clock: IReactorTime,
         ended: Callable[[], object],
         departing: Departing | None = None,
+        begun: Callable[[], object] = lambda: None,
     ) -> None:
         """
+        @param begun: called when it begins to leave: it is to tell the catalog of itself no more, which would take it
+            back in.
         @param ended: called when it has left, or tried to: it is to be stopped.
         @param departing: what a server does for its group.
         """
@@ -49,6 +52,7 @@ class Leaving:
         self._clock = clock
         self._ended = ended
         self._departing = departing
+        self._begun = begun
         self._waiting: list[Deferred[None]] | None = None
 
     def leave(self) -> Deferred[None]:
@@ -84,6 +88,7 @@ class Leaving:
     async def _leave(self) -> None:
         drain, departing = self._configuration.performance.leave_drain_time, self._departing
         self._log.info("Leaving")
+        self._begun()
         if departing is not None:
             await departing.hand_over()
         await self._pools.leave()

@@ -182,7 +182,7 @@ class Server(MultiService, Observer):
         self.timers = self.leading.timers = SessionTTL(self.store, self.door, settings.datacenter, clock)
         positions = self.leading.positions = Positions(self.consensus.propose, clock, settings.coordinate_period)
         self.site.autopilot = self.autopilot = Autopilot(
-            self.store, self.consensus, group, settings.autopilot, clock, wall
+            self.store, self.consensus, group, settings.autopilot, clock, wall, settings.timing.silence
         )
         self.reconcile = Reconcile(
             self.store, self.door, self.consensus, self.autopilot, group, settings.registration, clock

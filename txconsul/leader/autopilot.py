@@ -86,10 +86,13 @@ class Autopilot(Service):
         config: AutopilotConfig,
         clock: IReactorTime,
         wall: Callable[[], bytes],
+        silence: float = 0.0,
     ) -> None:
         """
         @param config: what counts until there are settings in the state.
         @param wall: the wall clock, as Go's 15 bytes.
+        @param silence: seconds for which a follower that is well may hear nothing of a leader who has nothing to say.
+            That is added to the operator's threshold, which supposes Consul's leader, who speaks all the time.
         """
         self._store = store
         self._consensus = consensus
@@ -97,6 +100,7 @@ class Autopilot(Service):
         self._config = config
         self._clock = clock
         self._wall = wall
+        self._silence = silence
         self.health: Health | None = None
         self._loops = [LoopingCall(self._look), LoopingCall(self._act)]
         for loop in self._loops:
@@ -133,7 +137,7 @@ class Autopilot(Service):
         it = self._store.tables.autopilot.rows.get("") or self._config
         return Settings(
             cleanup_dead_servers=it.cleanup_dead_servers,
-            last_contact_threshold=it.last_contact_threshold / SECOND,
+            last_contact_threshold=it.last_contact_threshold / SECOND + self._silence,
             max_trailing_logs=it.max_trailing_logs,
             min_quorum=it.min_quorum,
             server_stabilization_time=it.server_stabilization_time / SECOND,

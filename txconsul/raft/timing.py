@@ -54,6 +54,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         if self.lease > self.heartbeat:
             raise ValueError("lease must not be longer than heartbeat")
 
+    @property
+    def silence(self) -> float:
+        """The longest time between two heartbeats."""
+        return self.heartbeat / 5
+
     @classmethod
     def multiplied(cls, raft_multiplier: int = 5) -> Timing:
         """
