@@ -31,7 +31,7 @@ DEADLINE_SECONDS = 30.0
 #: What a server logs once it takes requests.
 ESTABLISHED = "Leadership is established"
 #: What a listener logs.
-LISTENING = "Listening for HTTP"
+LISTENING = "Listening for HTTP on"
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AGENT = (sys.executable, "-m", "txconsul.cli.main", "agent")
@@ -112,9 +112,9 @@ class Process:
         """All lines."""
         return "\n".join(self.lines)
 
-    def wait_for(self, pattern: str, seconds: float = DEADLINE_SECONDS) -> str:
+    def wait_for(self, pattern: str, seconds: float = DEADLINE_SECONDS, times: int = 1) -> str:
         """
-        The first line in which the pattern is found.
+        The first line in which the pattern is found, or the second, and so on, if it is to be there several times.
 
         @raise AssertionError: it does not come, or the process ended without it.
         """
@@ -123,7 +123,9 @@ class Process:
             while True:
                 for line in self.lines[seen:]:
                     if re.search(pattern, line):
-                        return line
+                        times -= 1
+                        if not times:
+                            return line
                 seen = len(self.lines)
                 left = until - time.monotonic()
                 if self._ended or not self._news.wait(max(left, 0.0)):
@@ -226,12 +228,13 @@ class ProcessTestCase(SynchronousTestCase):
     def started(self, *, env: Mapping[str, str] = {}, **more: Any) -> Process:
         """An agent of L{configuration} that takes requests."""
         process = self.run_agent("-config-file", self.configuration(**more), env=env)
-        self.wait_until_it_serves(process)
+        places = more.get("addresses", {})
+        self.wait_until_it_serves(process, listeners=len(str(places.get("http", "one")).split()))
         return process
 
-    def wait_until_it_serves(self, process: Process, seconds: float = DEADLINE_SECONDS) -> None:
-        """Return once a server listens and leads."""
-        process.wait_for(LISTENING, seconds)
+    def wait_until_it_serves(self, process: Process, seconds: float = DEADLINE_SECONDS, listeners: int = 1) -> None:
+        """Return once a server listens and leads. @param listeners: for HTTP; those of HTTPS come after."""
+        process.wait_for(LISTENING, seconds, listeners)
         process.wait_for(ESTABLISHED, seconds)
 
     def stopped(self, process: Process) -> None:

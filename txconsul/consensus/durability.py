@@ -78,6 +78,7 @@ class Durability:
         self._changed = False
         self._refused = False
         self._held = False  # term and vote wait for room, and all outputs after them
+        self._term = core.term  # the newest that is stored: the core may know of a newer one
         self._sends: list[Send] = []
         # A sync belongs to an era; one that a full disk refused ends it, and with it all that were to follow.
         self._era = 0
@@ -98,6 +99,7 @@ class Durability:
             self._retry = self._clock.callLater(_RETRY_SECONDS, self._resume)
             return HOLD
         self._held = False
+        self._term = output.term
         return None
 
     def persist(self, output: Persist) -> None:
@@ -206,13 +208,13 @@ class Durability:
     def _refuse(self, sends: list[Send]) -> None:
         """
         Say that what was to be confirmed is not so. A leader waits a little and asks again; one that heard nothing
-        would wait much longer.
+        would wait much longer. It is not told of a term that is not stored yet.
         """
         last = self._log_store.last or self._core.log.base
         for output in sends:
             message = output.message
             if isinstance(message, AppendEntriesReply):
-                refusal = replace(message, term=self._core.term, success=False, last_log=last)
+                refusal = replace(message, term=max(message.term, self._term), success=False, last_log=last)
                 self._transport.send(output.to, output.address, refusal)
 
     def _tell_full(self, error: BaseException) -> None:
