@@ -191,10 +191,10 @@ class Durability:
         self._newest = None
         self._refuse(sends + self._sends)
         self._sends = []
-        if self._held:
-            self._refused = True
-        else:
-            self._dropped()
+        # What the core wishes already was made of the log as it was, and is refused in its turn before it is told.
+        self._refused = True
+        if not self._held:
+            self._synced()
 
     def _dropped(self) -> None:
         """
